@@ -1,0 +1,505 @@
+import { randomBytes } from 'node:crypto';
+import http, { type RequestListener } from 'node:http';
+import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { answersIn, connect, send, until } from './harness/client.ts';
+import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
+import { type Seen, startRawUpstream, startUpstream, type Upstream } from './harness/upstream.ts';
+
+const mebibyte = 1024 * 1024;
+
+let gateway: Gateway;
+let service: Upstream;
+let raw: Upstream;
+/** What the service answers in the running test. */
+let handle: RequestListener;
+/** What the raw service answers in the running test. */
+let rawAnswer: (socket: Socket) => void;
+
+beforeAll(async () => {
+  service = await startUpstream((request, response) => handle(request, response));
+  raw = await startRawUpstream((socket) => rawAnswer(socket));
+  gateway = await startGateway(
+    configFor({
+      services: {
+        service: { url: service.url, timeoutMs: 30_000 },
+        raw: { url: raw.url, timeoutMs: 30_000 },
+      },
+      routes: [
+        { prefix: '/api', service: 'service' },
+        { prefix: '/raw', service: 'raw' },
+      ],
+    }),
+  );
+});
+
+beforeEach(() => {
+  service.seen.length = 0;
+  handle = (request, response) => void request.on('end', () => response.end('ok'));
+});
+
+function onlySeen(): Seen {
+  expect(service.seen).toHaveLength(1);
+  return service.seen[0] as Seen;
+}
+
+/** The chunk again and again, up to `total` bytes; reports how many bytes were taken. */
+function* repeat(chunk: Buffer, total: number, taken = (_bytes: number) => {}): Generator<Buffer> {
+  for (let sent = 0; sent < total; sent += chunk.length) {
+    taken(chunk.length);
+    yield chunk;
+  }
+}
+
+/** Asks with GET and leaves the body to the caller. */
+function open(target: string): Promise<http.IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    http
+      .get({ host: gateway.host, port: gateway.port, path: target, agent: false }, resolve)
+      .on('error', reject);
+  });
+}
+
+/** Waits until the number has stood still for a second, and returns it. */
+async function settled(read: () => number): Promise<number> {
+  let last = read();
+  for (let checks = 0; checks < 10; checks++) {
+    await sleep(100);
+    if (read() === last) continue;
+    last = read();
+    checks = 0;
+  }
+  return last;
+}
+
+describe('a method', () => {
+  test.each([
+    'GET',
+    'POST',
+    'PUT',
+    'PATCH',
+    'DELETE',
+    'OPTIONS',
+    'PROPFIND',
+    'QUERY',
+    'MKCOL',
+    'REPORT',
+    'PURGE',
+    'M-SEARCH',
+  ])('%s reaches the service', async (method) => {
+    const answer = await send(gateway, '/api/x', { method });
+    expect([answer.status, answer.text]).toEqual([200, 'ok']);
+    expect(onlySeen().method).toBe(method);
+  });
+
+  test.each(['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'QUERY', 'GET'])(
+    '%s may have a body',
+    async (method) => {
+      await send(gateway, '/api/x', {
+        method,
+        headers: { 'content-type': 'application/json' },
+        body: '{"a":1}',
+      });
+      const { headers, body } = onlySeen();
+      expect([body.toString(), headers['content-type']]).toEqual(['{"a":1}', 'application/json']);
+    },
+  );
+
+  test('OPTIONS gets the service’s own answer', async () => {
+    handle = (_, response) => response.writeHead(204, { allow: 'GET, OPTIONS' }).end();
+    const answer = await send(gateway, '/api/x', {
+      method: 'OPTIONS',
+      headers: { origin: 'https://a.example', 'access-control-request-method': 'POST' },
+    });
+    expect([answer.status, answer.headers.allow]).toEqual([204, 'GET, OPTIONS']);
+    expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
+  });
+
+  test('HEAD arrives as HEAD, keeps Content-Length, and leaves the connection in order', async () => {
+    handle = (request, response) => {
+      response.writeHead(200, { 'content-length': '12345', etag: '"x"' });
+      response.end(request.method === 'HEAD' ? undefined : 'a'.repeat(12_345));
+    };
+    const client = await connect(gateway);
+    client.socket.write('HEAD /api/x HTTP/1.1\r\nHost: a\r\n\r\nGET /api/x HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => client.received().endsWith('a'.repeat(12_345)), 'both answers');
+    client.socket.destroy();
+    const [head = '', ...rest] = client.received().split('\r\n\r\n');
+    expect(head.toLowerCase()).toContain('content-length: 12345');
+    expect(rest[0]).toMatch(/^HTTP\/1\.1 200 /);
+    expect(service.seen.map((seen) => seen.method)).toEqual(['HEAD', 'GET']);
+  });
+});
+
+describe('a request body', () => {
+  const bytes = Buffer.from('caf\xe9 \xff\xfe\x00 {"broken": json', 'latin1');
+
+  test.each([
+    'application/json',
+    'text/plain',
+    'text/plain; charset=iso-8859-1',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'application/octet-stream',
+    'application/xml',
+    'garbage',
+    'a/b, c/d',
+    '/',
+    '',
+  ])('of type "%s" arrives byte for byte, the type too', async (type) => {
+    const answer = await send(gateway, '/api/x', {
+      method: 'POST',
+      headers: { 'content-type': type },
+      body: bytes,
+    });
+    expect(answer.status).toBe(200);
+    const { headers, body } = onlySeen();
+    expect(headers['content-type'] ?? '').toBe(type);
+    expect(body.equals(bytes)).toBe(true);
+  });
+
+  test('without a type arrives', async () => {
+    await send(gateway, '/api/x', { method: 'POST', body: bytes });
+    const { headers, body } = onlySeen();
+    expect(headers).not.toHaveProperty('content-type');
+    expect(body.equals(bytes)).toBe(true);
+  });
+
+  test.each(['text/plain', 'application/json', 'application/octet-stream'])(
+    'of 3 MiB and type %s arrives complete',
+    async (type) => {
+      const big = randomBytes(3 * mebibyte);
+      const answer = await send(gateway, '/api/x', {
+        method: 'POST',
+        headers: { 'content-type': type },
+        body: big,
+      });
+      expect(answer.status).toBe(200);
+      const { headers, body } = onlySeen();
+      expect(body.equals(big)).toBe(true);
+      expect(headers['content-length']).toBe(String(big.length));
+    },
+  );
+
+  test('that is compressed stays compressed', async () => {
+    const zipped = gzipSync('hello');
+    await send(gateway, '/api/x', { method: 'POST', headers: { 'content-encoding': 'gzip' }, body: zipped });
+    const { headers, body } = onlySeen();
+    expect(headers['content-encoding']).toBe('gzip');
+    expect(body.equals(zipped)).toBe(true);
+  });
+
+  test('of length 0 keeps its length', async () => {
+    await send(gateway, '/api/x', { method: 'POST', body: '' });
+    const { headers, body } = onlySeen();
+    expect([headers['content-length'], body.length]).toEqual(['0', 0]);
+  });
+
+  test.each(['POST', 'DELETE', 'GET'])('of unknown length arrives complete: %s', async (method) => {
+    const chunks = ['one ', 'two ', 'three'];
+    await send(gateway, '/api/x', { method, body: Readable.from(chunks) });
+    expect(onlySeen().body.toString()).toBe('one two three');
+  });
+
+  test('of unknown length and no bytes arrives as none', async () => {
+    const answer = await send(gateway, '/api/x', { method: 'POST', body: Readable.from([]) });
+    expect(answer.status).toBe(200);
+    expect(onlySeen().body).toHaveLength(0);
+  });
+
+  test('followed by trailers arrives without them', async () => {
+    const client = await connect(gateway);
+    client.socket.write(
+      'POST /api/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nConnection: close\r\n\r\n' +
+        '5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n',
+    );
+    await until(() => client.closed(), 'the answer is complete');
+    expect(answersIn(client.received())[0]?.status).toBe(200);
+    expect(onlySeen().body.toString()).toBe('hello');
+    expect(onlySeen().headers).not.toHaveProperty('x-sum');
+  });
+
+  test('begins to arrive before the client has finished it', async () => {
+    let received = '';
+    handle = (request, response) => {
+      request.on('data', (chunk) => {
+        received += chunk;
+      });
+      request.on('end', () => response.end('ok'));
+    };
+    const client = await connect(gateway);
+    client.socket.write('POST /api/x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst');
+    await until(() => received === 'first', 'the service sees the first half');
+    client.socket.write('after');
+    await until(() => answersIn(client.received()).length === 1, 'the answer');
+    client.socket.destroy();
+    expect(received).toBe('firstafter');
+  });
+
+  test('waits when the service does not read it', async () => {
+    const total = 64 * mebibyte;
+    let resume = () => {};
+    let received = 0;
+    handle = (request, response) => {
+      request.pause();
+      resume = () => request.resume();
+      request.on('data', (chunk: Buffer) => {
+        received += chunk.length;
+      });
+      request.on('end', () => response.end('ok'));
+    };
+    let taken = 0;
+    const count = (bytes: number) => {
+      taken += bytes;
+    };
+    const body = Readable.from(repeat(Buffer.alloc(65_536, 'a'), total, count));
+    const answer = send(gateway, '/api/x', { method: 'POST', headers: { 'content-length': total }, body });
+    await until(() => taken > 0 && service.begun() > 0, 'the upload has begun');
+    expect(await settled(() => taken)).toBeLessThan(total / 2);
+    resume();
+    expect((await answer).status).toBe(200);
+    expect(received).toBe(total);
+  });
+});
+
+describe('an answer', () => {
+  test.each([200, 201, 202, 206, 400, 401, 403, 404, 405, 409, 418, 429, 500, 502, 503, 504, 599])(
+    'of status %i passes untouched',
+    async (status) => {
+      handle = (_, response) =>
+        response.writeHead(status, { 'content-type': 'text/html', 'x-own': 'yes' }).end('<p>own</p>');
+      const answer = await send(gateway, '/api/x');
+      expect([answer.status, answer.text]).toEqual([status, '<p>own</p>']);
+      expect([answer.headers['content-type'], answer.headers['x-own']]).toEqual(['text/html', 'yes']);
+    },
+  );
+
+  test('204 has no body and no length', async () => {
+    handle = (_, response) => response.writeHead(204).end();
+    const answer = await send(gateway, '/api/x', { method: 'DELETE' });
+    expect([answer.status, answer.text]).toEqual([204, '']);
+    expect(answer.headers).not.toHaveProperty('content-length');
+    expect(answer.headers).not.toHaveProperty('transfer-encoding');
+  });
+
+  test.each([
+    ['without Content-Length', ''],
+    ['with Content-Length', 'Content-Length: 1234\r\n'],
+  ])('304 %s passes, and the connection stays in order', async (_, line) => {
+    rawAnswer = (socket) => socket.write(`HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n${line}\r\n`);
+    const get = 'GET /raw/x HTTP/1.1\r\nHost: a\r\nIf-None-Match: "x"\r\n\r\n';
+    const client = await connect(gateway);
+    for (const count of [1, 2, 3]) {
+      client.socket.write(get);
+      await until(() => answersIn(client.received()).length === count, `answer ${count}`);
+    }
+    client.socket.destroy();
+    const answers = answersIn(client.received());
+    expect(answers.map(({ status, headers }) => [status, headers.etag])).toEqual(Array(3).fill([304, '"x"']));
+  });
+
+  test.each([
+    [301, '/elsewhere'],
+    [302, '//cdn.example/x'],
+    [303, 'HTTP://OTHER.example/x?u=/api'],
+    [307, '../up'],
+    [308, '/api/x'],
+  ])('that redirects (%i) keeps its Location and is not followed: %s', async (status, location) => {
+    handle = (_, response) => response.writeHead(status, { location }).end();
+    const answer = await send(gateway, '/api/x');
+    expect([answer.status, answer.headers.location]).toEqual([status, location]);
+    expect(service.seen).toHaveLength(1);
+  });
+
+  test('that redirects to the service itself keeps its Location', async () => {
+    handle = (_, response) => response.writeHead(302, { location: `${service.url}/y` }).end();
+    expect((await send(gateway, '/api/x')).headers.location).toBe(`${service.url}/y`);
+  });
+
+  test('that is compressed stays compressed, with its length', async () => {
+    const zipped = gzipSync('hello'.repeat(1000));
+    handle = (_, response) =>
+      response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': zipped.length }).end(zipped);
+    const answer = await send(gateway, '/api/x', { headers: { 'accept-encoding': 'gzip' } });
+    expect(answer.headers).toMatchObject({
+      'content-encoding': 'gzip',
+      'content-length': String(zipped.length),
+    });
+    expect(answer.body.equals(zipped)).toBe(true);
+  });
+
+  test('of a part keeps Content-Range', async () => {
+    handle = (_, response) => response.writeHead(206, { 'content-range': 'bytes 0-1/9' }).end('ab');
+    const answer = await send(gateway, '/api/x', { headers: { range: 'bytes=0-1' } });
+    expect([answer.status, answer.headers['content-range']]).toEqual([206, 'bytes 0-1/9']);
+  });
+
+  test('of no length but the end of the connection arrives complete', async () => {
+    rawAnswer = (socket) => socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end');
+    expect((await send(gateway, '/raw/x')).text).toBe('until the end');
+  });
+
+  test('after interim ones arrives alone', async () => {
+    rawAnswer = (socket) =>
+      socket.write(
+        'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n' +
+          'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+      );
+    const answer = await send(gateway, '/raw/x');
+    expect([answer.status, answer.text]).toEqual([200, 'ok']);
+  });
+
+  test('of events streams: the headers come before the first event, every event as it is sent', async () => {
+    let response: http.ServerResponse | undefined;
+    handle = (_, events) => {
+      response = events;
+      events.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+    };
+    const client = await connect(gateway);
+    client.socket.write('GET /api/events HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => client.received().includes('\r\n\r\n'), 'the headers come before any event');
+    expect(client.received()).toContain('text/event-stream');
+    for (const n of [1, 2, 3]) {
+      response?.write(`data: ${n}\n\n`);
+      await until(
+        () => client.received().includes(`data: ${n}\n\n`),
+        `event ${n} arrives before the next is sent`,
+      );
+    }
+    response?.end();
+    await until(() => answersIn(client.received()).length === 1, 'the stream ends');
+    client.socket.destroy();
+    expect(answersIn(client.received())[0]?.text).toBe('data: 1\n\ndata: 2\n\ndata: 3\n\n');
+  });
+
+  test('may begin while the request is still being sent, and both go on', async () => {
+    handle = (request, response) => void request.pipe(response);
+    const client = await connect(gateway);
+    client.socket.write('POST /api/echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+    for (const word of ['one', 'two', 'six']) {
+      client.socket.write(`3\r\n${word}\r\n`);
+      await until(() => client.received().includes(word), `${word} comes back before the next is sent`);
+    }
+    client.socket.write('0\r\n\r\n');
+    await until(() => answersIn(client.received()).length === 1, 'the answer ends with the request');
+    client.socket.destroy();
+    expect(answersIn(client.received())[0]?.text).toBe('onetwosix');
+  });
+
+  test('waits when the client does not read it', async () => {
+    const total = 64 * mebibyte;
+    let written = 0;
+    handle = (_, response) => {
+      response.writeHead(200, { 'content-length': total });
+      const count = (bytes: number) => {
+        written += bytes;
+      };
+      Readable.from(repeat(Buffer.alloc(65_536, 'a'), total, count)).pipe(response);
+    };
+    const answer = await open('/api/x');
+    await until(() => written > 0, 'the answer has begun');
+    expect(await settled(() => written)).toBeLessThan(total / 2);
+    let received = 0;
+    for await (const chunk of answer) received += (chunk as Buffer).length;
+    expect(received).toBe(total);
+  });
+});
+
+// Moving 400 MB takes a busy machine a while.
+describe('memory', { timeout: 60_000 }, () => {
+  const total = 192 * mebibyte;
+  const pattern = 'abcdefgh';
+  const chunk = Buffer.alloc(mebibyte, pattern);
+
+  /** Counts bytes that continue the pattern; stops counting at the first that does not. */
+  function counter() {
+    let bytes = 0;
+    return {
+      count: () => bytes,
+      take(data: Buffer) {
+        const from = bytes % pattern.length;
+        if (chunk.subarray(from, from + data.length).equals(data)) bytes += data.length;
+      },
+    };
+  }
+
+  /** The most the gateway grew while the work was done. */
+  async function growth(work: () => Promise<void>): Promise<number> {
+    const before = await gateway.rssBytes();
+    let peak = before;
+    let done = false;
+    const measured = (async () => {
+      while (!done) {
+        peak = Math.max(peak, await gateway.rssBytes());
+        await sleep(20);
+      }
+    })();
+    try {
+      await work();
+    } finally {
+      done = true;
+      await measured;
+    }
+    return peak - before;
+  }
+
+  test('grows by less than 100 MiB when 192 MiB go up', async () => {
+    const received = counter();
+    handle = (request, response) => {
+      request.on('data', (data: Buffer) => received.take(data));
+      request.on('end', () => response.end('ok'));
+    };
+    const grown = await growth(async () => {
+      const body = Readable.from(repeat(chunk, total));
+      const answer = await send(gateway, '/api/x', {
+        method: 'POST',
+        headers: { 'content-length': total },
+        body,
+        timeoutMs: 50_000,
+      });
+      expect(answer.status).toBe(200);
+    });
+    expect(received.count()).toBe(total);
+    expect(grown).toBeLessThan(100 * mebibyte);
+  });
+
+  test('grows by less than 100 MiB when 192 MiB come down', async () => {
+    const received = counter();
+    handle = (_, response) => void Readable.from(repeat(chunk, total)).pipe(response);
+    const grown = await growth(async () => {
+      const answer = await open('/api/x');
+      for await (const data of answer) received.take(data as Buffer);
+    });
+    expect(received.count()).toBe(total);
+    expect(grown).toBeLessThan(100 * mebibyte);
+  });
+});
+
+describe('many requests', () => {
+  test('at once (200) get each its own answer', async () => {
+    handle = (request, response) => {
+      const chunks: Buffer[] = [];
+      request.on('data', (data: Buffer) => chunks.push(data));
+      request.on('end', () => response.end(`${request.url} ${Buffer.concat(chunks)}`));
+    };
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, i) =>
+        send(gateway, `/api/${i}`, { method: 'POST', body: `body ${i}`.repeat(100) }),
+      ),
+    );
+    expect(answers.map((answer) => answer.text)).toEqual(
+      Array.from({ length: 200 }, (_, i) => `/${i} ${`body ${i}`.repeat(100)}`),
+    );
+    expect(service.seen).toHaveLength(200);
+  });
+
+  test('one after the other share one connection to the service', async () => {
+    await send(gateway, '/api/x');
+    const before = service.connections();
+    for (let i = 0; i < 10; i++) await send(gateway, '/api/x', { method: 'POST', body: 'x' });
+    expect(service.connections()).toBe(before);
+  });
+});

@@ -1,0 +1,273 @@
+import { once } from 'node:events';
+import http, { type RequestListener } from 'node:http';
+import net from 'node:net';
+import { Readable } from 'node:stream';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { answersIn, connect, send, sendRaw, until } from './harness/client.ts';
+import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
+import { deadUrl, startRawUpstream, startUpstream } from './harness/upstream.ts';
+
+// Most of these tests start a process of their own, several at a time.
+vi.setConfig({ testTimeout: 60_000 });
+
+/** Below the 10 s that a stop may take, far above what an exit needs on a machine that is not busy. */
+const atOnceMs = 8_000;
+
+/** A config with one service behind /api. */
+function configTo(url: string, timeoutMs = 60_000) {
+  return configFor({
+    services: { service: { url, timeoutMs } },
+    routes: [{ prefix: '/api', service: 'service' }],
+  });
+}
+
+async function isRefused(gateway: Gateway): Promise<boolean> {
+  const socket = net.connect(gateway.port, gateway.host);
+  try {
+    await once(socket, 'connect');
+    return false;
+  } catch {
+    return true;
+  } finally {
+    socket.destroy();
+  }
+}
+
+describe('health and log', () => {
+  let gateway: Gateway;
+
+  beforeAll(async () => {
+    const service = await startUpstream();
+    const broken = await startRawUpstream((socket) => socket.destroy());
+    gateway = await startGateway(
+      configFor({
+        services: {
+          service: { url: service.url, timeoutMs: 5_000 },
+          broken: { url: broken.url, timeoutMs: 5_000 },
+          dead: { url: await deadUrl(), timeoutMs: 5_000 },
+        },
+        routes: [
+          { prefix: '/api', service: 'service' },
+          { prefix: '/broken', service: 'broken' },
+          { prefix: '/dead', service: 'dead' },
+        ],
+      }),
+    );
+  });
+
+  test('GET /health answers 200 {"status":"ok"}, whatever the services do', async () => {
+    const answer = await send(gateway, '/health');
+    expect(answer.status).toBe(200);
+    expect(answer.headers['content-type']).toMatch(/^application\/json(;|$)/);
+    expect(answer.json()).toEqual({ status: 'ok' });
+  });
+
+  test('the log says first where the gateway listens', () => {
+    expect(gateway.log().find((line) => line.msg === 'listening')).toMatchObject({
+      level: 30,
+      url: gateway.url,
+    });
+  });
+
+  test('a request makes one line with method, path, route, service, status and duration', async () => {
+    await send(gateway, '/api/things/1', { method: 'POST', body: 'x' });
+    const line = await gateway.waitForLog((entry) => entry.path === '/api/things/1');
+    expect(line).toMatchObject({
+      level: 30,
+      time: expect.any(Number),
+      msg: 'request',
+      method: 'POST',
+      path: '/api/things/1',
+      route: '/api',
+      service: 'service',
+      status: 200,
+      durationMs: expect.any(Number),
+    });
+    expect(line.durationMs).toBeGreaterThan(0);
+    expect(line).not.toHaveProperty('refusedBy');
+    await send(gateway, '/api/things/2');
+    await gateway.waitForLog((entry) => entry.path === '/api/things/2');
+    expect(gateway.log().filter((entry) => entry.path === '/api/things/1')).toHaveLength(1);
+  });
+
+  test.each([
+    ['/nowhere/1', { status: 404, refusedBy: 'route', route: null, service: null }],
+    ['/api/1/%2e%2e/x', { status: 400, refusedBy: 'parse' }],
+    ['/api/1/%zz', { status: 400, refusedBy: 'parse' }],
+    ['/dead/1', { status: 502, refusedBy: 'forward', route: '/dead', service: 'dead' }],
+    ['/broken/1', { status: 502, refusedBy: 'forward', route: '/broken', service: 'broken' }],
+  ])('a refusal names its stage: %s', async (target, expected) => {
+    const { status } = await send(gateway, target);
+    expect(status).toBe(expected.status);
+    const line = await gateway.waitForLog((entry) => entry.path === target);
+    expect(line).toMatchObject({ msg: 'request', method: 'GET', ...expected });
+  });
+
+  test('the query stays out of the log, in every fate of a request', async () => {
+    const query = '?token=s3cret-value';
+    for (const path of [
+      '/api/q',
+      '/nowhere/q',
+      '/api/../q',
+      '/api/q/%zz',
+      '/dead/q',
+      '/broken/q',
+      '/health',
+    ]) {
+      await send(gateway, path + query);
+    }
+    await send(gateway, `/api/q${query}#s3cret`);
+    await sendRaw(gateway, `GET /api/q${query} HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n`);
+    await sendRaw(gateway, `FETCH /api/q${query} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await send(gateway, '/api/last');
+    await gateway.waitForLog((entry) => entry.path === '/api/last');
+    expect(gateway.log().some((entry) => entry.path === '/broken/q')).toBe(true);
+    expect(gateway.stdout() + gateway.stderr()).not.toContain('s3cret');
+  });
+
+  test('a path cannot forge a log line', async () => {
+    await send(gateway, '/nowhere/"},{"msg":"forged"%0a{"msg":"forged"}');
+    await gateway.waitForLog((entry) => String(entry.path).startsWith('/nowhere/"'));
+    expect(gateway.log().filter((entry) => entry.msg === 'forged')).toEqual([]);
+  });
+
+  test('/health is not logged', async () => {
+    await send(gateway, '/health');
+    await send(gateway, '/api/after-health');
+    await gateway.waitForLog((entry) => entry.path === '/api/after-health');
+    expect(gateway.stdout()).not.toContain('"/health"');
+  });
+
+  test('what is not even a request is not logged as one', async () => {
+    await sendRaw(gateway, 'FETCH /api/unparsed HTTP/1.1\r\nHost: a\r\n\r\n');
+    await send(gateway, '/api/after-unparsed');
+    await gateway.waitForLog((entry) => entry.path === '/api/after-unparsed');
+    expect(gateway.stdout()).not.toContain('/unparsed');
+  });
+
+  test('all of stdout is JSON, and stderr is empty', () => {
+    expect(gateway.log().filter((line) => 'raw' in line)).toEqual([]);
+    expect(gateway.stderr()).toBe('');
+  });
+});
+
+describe.concurrent('a signal to stop', () => {
+  const get = 'GET /api/x HTTP/1.1\r\nHost: a\r\n\r\n';
+
+  async function start(handler?: RequestListener) {
+    const service = await startUpstream(handler);
+    return { service, gateway: await startGateway(configTo(service.url)) };
+  }
+
+  // First, because it takes longest.
+  test('waits 10 s at most for a request that never ends', async () => {
+    const { gateway, service } = await start(() => {});
+    const client = await connect(gateway);
+    client.socket.write(get);
+    await until(() => service.begun() === 1, 'the request is in flight');
+    const { code, ms } = await gateway.stop();
+    expect(code).toBe(0);
+    expect(ms).toBeGreaterThan(8_000);
+    expect(ms).toBeLessThan(12_000);
+    await until(() => client.closed(), 'the connection is closed');
+  });
+
+  test.each(['SIGTERM', 'SIGINT'] as const)('%s ends an idle gateway at once with code 0', async (signal) => {
+    const { gateway } = await start();
+    const kept = await connect(gateway);
+    kept.socket.write(get);
+    await until(
+      () => answersIn(kept.received()).length === 1,
+      'an answer on a connection that is kept alive',
+    );
+    const { code, ms } = await gateway.stop(signal);
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(atOnceMs);
+    await until(() => kept.closed(), 'the connection is closed');
+    expect(gateway.log().some((line) => line.msg === 'stopping')).toBe(true);
+    expect(gateway.stderr()).toBe('');
+  });
+
+  // Browsers open such connections in advance. Node does not count them as idle.
+  test('closes connections that never said a word at once', async () => {
+    const { gateway } = await start();
+    const mute = await connect(gateway);
+    const { code, ms } = await gateway.stop();
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(atOnceMs);
+    await until(() => mute.closed(), 'the connection is closed');
+  });
+
+  test('lets a request in flight finish, says Connection: close, accepts no new one, and then exits', async () => {
+    let finish = () => {};
+    const { gateway, service } = await start((_, response) => {
+      finish = () => response.end('finished');
+    });
+    const client = await connect(gateway);
+    client.socket.write(get);
+    await until(() => service.begun() === 1, 'the request is in flight');
+    const stopped = gateway.stop();
+    await until(() => isRefused(gateway), 'new connections are refused');
+    finish();
+    const { code } = await stopped;
+    await until(() => client.closed(), 'the connection is closed');
+    const answers = answersIn(client.received());
+    expect(answers.map((answer) => [answer.status, answer.text])).toEqual([[200, 'finished']]);
+    expect(answers[0]?.headers.connection).toBe('close');
+    expect(code).toBe(0);
+    await gateway.waitForLog((line) => line.msg === 'request' && line.status === 200);
+  });
+
+  test('lets answers and uploads that have begun finish, and then exits, though connections are kept alive', async () => {
+    let finish = () => {};
+    const { gateway, service } = await start((request, response) => {
+      if (request.method === 'POST') {
+        request.on('end', () => response.end('received'));
+      } else {
+        response.write('begun ');
+        finish = () => response.end('finished');
+      }
+    });
+    const reader = await connect(gateway);
+    reader.socket.write(get);
+    await until(() => reader.received().includes('begun'), 'the answer has begun');
+    const body = new Readable({ read() {} });
+    const agent = new http.Agent({ keepAlive: true });
+    const upload = send(gateway, '/api/x', { method: 'POST', body, agent });
+    body.push('first ');
+    await until(() => service.begun() === 2, 'the upload has begun');
+
+    const stopped = gateway.stop();
+    await gateway.waitForLog((line) => line.msg === 'stopping');
+    body.push('second');
+    body.push(null);
+    expect((await upload).text).toBe('received');
+    expect(service.seen.find((seen) => seen.method === 'POST')?.body.toString()).toBe('first second');
+    finish();
+    const finishedAt = performance.now();
+    expect((await stopped).code).toBe(0);
+    expect(performance.now() - finishedAt).toBeLessThan(atOnceMs);
+    expect(answersIn(reader.received()).map((answer) => answer.text)).toEqual(['begun finished']);
+    agent.destroy();
+  });
+
+  test('also answers a request that a kept connection sends while another one drains, or closes it', async () => {
+    let finish = () => {};
+    const { gateway, service } = await start((request, response) => {
+      if (request.url === '/slow') finish = () => response.end('finished');
+      else response.end('ok');
+    });
+    const agent = new http.Agent({ keepAlive: true });
+    await send(gateway, '/api/x', { agent });
+    const slow = send(gateway, '/api/slow');
+    await until(() => service.begun() === 2, 'the slow request is in flight');
+    const stopped = gateway.stop();
+    await gateway.waitForLog((line) => line.msg === 'stopping');
+    const late = await send(gateway, '/api/x', { agent }).catch(() => undefined);
+    if (late) expect([late.status, late.headers.connection]).toEqual([200, 'close']);
+    finish();
+    expect((await slow).text).toBe('finished');
+    expect((await stopped).code).toBe(0);
+    agent.destroy();
+  });
+});

@@ -1,0 +1,184 @@
+import { once } from 'node:events';
+import net, { type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { send } from './harness/client.ts';
+import { configFor, level, startAndFail, startGateway } from './harness/gateway.ts';
+import { startUpstream } from './harness/upstream.ts';
+
+/** A deep copy of a proper config, to be spoilt. */
+// biome-ignore lint/suspicious/noExplicitAny: what is written into it is wrong on purpose.
+function properConfig(): any {
+  return structuredClone(
+    configFor({
+      services: {
+        inventory: { url: 'http://127.0.0.1:4001', timeoutMs: 30_000 },
+        orders: { url: 'http://127.0.0.1:4002', timeoutMs: 30_000 },
+      },
+      routes: [
+        { prefix: '/api/inventory', service: 'inventory' },
+        { prefix: '/api/orders', service: 'orders' },
+      ],
+    }),
+  );
+}
+
+describe('environment', () => {
+  test('PORT=0 picks a free port, and the log names it', async () => {
+    const gateway = await startGateway(properConfig(), { env: { PORT: '0' } });
+    expect((await send(gateway, '/health')).status).toBe(200);
+    await gateway.stop();
+  });
+
+  test('LOG_LEVEL=warn keeps requests out of the log', async () => {
+    const service = await startUpstream();
+    const gateway = await startGateway(
+      configFor({
+        services: { service: { url: service.url, timeoutMs: 5_000 } },
+        routes: [{ prefix: '/api', service: 'service' }],
+      }),
+      { env: { LOG_LEVEL: 'warn' } },
+    );
+    expect((await send(gateway, '/api/x')).status).toBe(200);
+    await gateway.stop();
+    expect(gateway.log().filter((line) => Number(line.level) < 40)).toEqual([]);
+  });
+
+  test('a port in use stops the start, names host and port, and exits with 1', async () => {
+    const occupant = net.createServer().listen(0, '127.0.0.1');
+    await once(occupant, 'listening');
+    const { port } = occupant.address() as AddressInfo;
+    const { code, stdout, stderr } = await startAndFail(properConfig(), { env: { PORT: String(port) } });
+    occupant.close();
+    expect(code).toBe(1);
+    expect(stderr).toContain(`127.0.0.1:${port}`);
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(stdout).not.toContain('listening');
+  });
+
+  test('a PORT that is none stops the start, is named, and exits with 1', async () => {
+    const { code, stderr } = await startAndFail(properConfig(), { env: { PORT: 'http' } });
+    expect(code).toBe(1);
+    expect(stderr).toContain('PORT');
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+});
+
+describe('a bad config', () => {
+  /** Starts with it and expects exit 1 and one message with these parts, each on a line of its own. */
+  async function expectRefused(
+    config: Parameters<typeof startAndFail>[0],
+    parts: Array<string | RegExp>,
+    env: Record<string, string> = {},
+  ): Promise<void> {
+    const { code, stdout, stderr } = await startAndFail(config, { env });
+    expect(code).toBe(1);
+    expect(stderr).not.toMatch(/^\s+at |node:internal|ZodError/m);
+    expect(stdout).not.toContain('listening');
+    const lines = stderr.split(/\r?\n/);
+    const missing = parts.filter(
+      (part) =>
+        !lines.some((line) => (typeof part === 'string' ? line.trim().startsWith(part) : part.test(line))),
+    );
+    expect({ missing, stderr }).toEqual({ missing: [], stderr });
+  }
+
+  test('that is not JSON is refused', async () => {
+    await expectRefused('{ "services": ', [/gateway-\d+\.json/]);
+  });
+
+  test('that is missing is refused with its name', async () => {
+    const file = join(tmpdir(), 'no-such-gateway.json');
+    await expectRefused(properConfig(), [/no-such-gateway\.json/], { GATEWAY_CONFIG: file });
+  });
+
+  test('that is empty is refused, and every missing section is named', async () => {
+    const config = properConfig();
+    await expectRefused(
+      '{}',
+      Object.keys(config).map((section) => `${section}:`),
+    );
+  });
+
+  test('has every bad value named in one message', async () => {
+    const config = properConfig();
+    Object.assign(config.services, {
+      ftp: { url: 'ftp://127.0.0.1/', timeoutMs: 1_000 },
+      words: { url: 'not a url', timeoutMs: 1_000 },
+      number: { url: 4001, timeoutMs: 1_000 },
+      zero: { url: 'http://127.0.0.1', timeoutMs: 0 },
+      negative: { url: 'http://127.0.0.1', timeoutMs: -1 },
+      fraction: { url: 'http://127.0.0.1', timeoutMs: 1.5 },
+      text: { url: 'http://127.0.0.1', timeoutMs: '1000' },
+      untimed: { url: 'http://127.0.0.1' },
+      misspelt: { url: 'http://127.0.0.1', timeoutMs: 1_000, timeoutMS: 1_000 },
+    });
+    const template = config.routes[0];
+    const prefixes = ['', '/', 'api', '/api/', '/health', 7];
+    config.routes = [
+      template,
+      ...prefixes.map((prefix) => ({ ...template, prefix })),
+      { ...template, prefix: '/extra', extra: true },
+      { ...template, prefix: '/unserved', service: undefined },
+    ];
+    config.sevrices = {};
+    await expectRefused(config, [
+      'services.ftp.url: ',
+      'services.words.url: ',
+      'services.number.url: ',
+      'services.zero.timeoutMs: ',
+      'services.negative.timeoutMs: ',
+      'services.fraction.timeoutMs: ',
+      'services.text.timeoutMs: ',
+      'services.untimed.timeoutMs: ',
+      /services\.misspelt.*timeoutMS/,
+      ...prefixes.map((_, i) => `routes[${i + 1}].prefix: `),
+      /routes\[7\].*extra/,
+      'routes[8].service: ',
+      /sevrices/,
+    ]);
+  });
+
+  test('has wrong references named, too, beside wrong values', async () => {
+    const config = properConfig();
+    const template = config.routes[0];
+    config.services.orders.timeoutMs = 'soon';
+    config.routes.push(
+      { ...template, prefix: '/api/orders' },
+      { ...template, prefix: '/a', service: 'ordres' },
+      { ...template, prefix: '/b', service: 'constructor' },
+      { ...template, prefix: '/c', service: '__proto__' },
+      { ...template, prefix: '/api/inventory' },
+    );
+    config.unheardOf = {};
+    await expectRefused(config, [
+      'services.orders.timeoutMs: ',
+      'routes[2].prefix: ',
+      'routes[3].service: ',
+      'routes[4].service: ',
+      'routes[5].service: ',
+      'routes[6].prefix: ',
+      /unheardOf/,
+    ]);
+  });
+
+  test('with sections of later phases is refused', async () => {
+    const later: Array<[section: string, phase: number]> = [
+      ['clients', 2],
+      ['trustedProxies', 3],
+      ['rateLimit', 3],
+      ['circuitBreaker', 4],
+      ['serverTiming', 5],
+      ['plugins', Number.POSITIVE_INFINITY],
+    ];
+    const unknown = later.filter(([, phase]) => phase > level).map(([section]) => section);
+    const config = properConfig();
+    for (const section of unknown) config[section] = [];
+    if (level < 2) config.routes[0].access = 'public';
+    await expectRefused(config, [
+      ...unknown.map((section) => new RegExp(`\\b${section}\\b`)),
+      ...(level < 2 ? [/routes\[0\].*access/] : []),
+    ]);
+  });
+});

@@ -1,0 +1,245 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'vitest';
+
+/** A complete answer. */
+export interface Answer {
+  status: number;
+  headers: http.IncomingHttpHeaders;
+  rawHeaders: string[];
+  body: Buffer;
+  text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: the shape is the test's business.
+  json(): any;
+}
+
+interface Address {
+  host: string;
+  port: number;
+}
+
+/** What a request may carry; flat header arrays are sent as they are. */
+export interface SendOptions {
+  method?: string;
+  headers?: http.OutgoingHttpHeaders | string[];
+  body?: string | Buffer | Readable;
+  agent?: http.Agent;
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}
+
+/** Sends one request, the target verbatim, without redirects or retries; rejects when the answer stays incomplete. */
+export function send(gateway: Address, target: string, options: SendOptions = {}): Promise<Answer> {
+  const { method = 'GET', body, agent = false, timeoutMs = 15_000, signal } = options;
+  return new Promise((resolve, reject) => {
+    const request = http.request(
+      {
+        host: gateway.host,
+        port: gateway.port,
+        path: target,
+        method,
+        agent,
+        signal,
+        headers: framed(options.headers ?? {}, gateway, body),
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', fail);
+        response.on('close', () => {
+          if (response.complete)
+            done(
+              answerOf(
+                response.statusCode as number,
+                response.headers,
+                response.rawHeaders,
+                Buffer.concat(chunks),
+              ),
+            );
+          else fail(new Error('The answer was cut short.'));
+        });
+      },
+    );
+    const timer = setTimeout(
+      () => request.destroy(new Error(`No complete answer to ${method} ${target} within ${timeoutMs} ms.`)),
+      timeoutMs,
+    );
+    function done(answer: Answer): void {
+      clearTimeout(timer);
+      resolve(answer);
+    }
+    function fail(error: Error): void {
+      clearTimeout(timer);
+      reject(error);
+    }
+    request.on('error', fail);
+    if (body instanceof Readable) body.on('error', fail).pipe(request);
+    else request.end(body);
+  });
+}
+
+/** Writes bytes on one connection and collects the answer until it closes, or until `until` holds; rejects in time. */
+export function sendRaw(
+  gateway: Address,
+  bytes: string | Buffer,
+  options: { until?: (text: string) => boolean; timeoutMs?: number } = {},
+): Promise<{ text: string; closed: boolean }> {
+  const { until: enough = () => false, timeoutMs = 5_000 } = options;
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const socket = net.connect(gateway.port, gateway.host, () => {
+      socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
+    });
+    const timer = setTimeout(() => {
+      reject(new Error(`Still waiting after ${timeoutMs} ms. Received so far:\n${text}`));
+      socket.destroy();
+    }, timeoutMs);
+    function finish(closed: boolean): void {
+      clearTimeout(timer);
+      resolve({ text, closed });
+      socket.destroy();
+    }
+    socket.setEncoding('latin1').on('data', (chunk: string) => {
+      text += chunk;
+      if (enough(text)) finish(false);
+    });
+    // A reset is a way to close; what came before it is what counts.
+    socket.on('error', () => {});
+    socket.on('close', () => finish(true));
+  });
+}
+
+/** A connection on which a test says exactly what it wants, when it wants. */
+export interface Connection {
+  readonly socket: net.Socket;
+  /** Everything received so far, as latin1. */
+  received(): string;
+  closed(): boolean;
+}
+
+/** Opens a connection; end it with `socket.destroy()`. */
+export async function connect(gateway: Address): Promise<Connection> {
+  let text = '';
+  const socket = net.connect(gateway.port, gateway.host);
+  await once(socket, 'connect');
+  socket.setEncoding('latin1').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  socket.on('error', () => {});
+  return { socket, received: () => text, closed: () => socket.destroyed };
+}
+
+/** The complete answers in the bytes of one connection, interim ones (1xx) included; none may be to a HEAD. */
+export function answersIn(text: string): Answer[] {
+  const answers: Answer[] = [];
+  let rest = text;
+  for (;;) {
+    const end = rest.indexOf('\r\n\r\n');
+    if (end < 0) return answers;
+    const [statusLine = '', ...lines] = rest.slice(0, end).split('\r\n');
+    const rawHeaders = lines.flatMap((line) => [
+      line.slice(0, line.indexOf(':')),
+      line.slice(line.indexOf(':') + 1).trim(),
+    ]);
+    const headers: http.IncomingHttpHeaders = {};
+    for (let i = 0; i < rawHeaders.length; i += 2)
+      headers[rawHeaders[i]?.toLowerCase() as string] = rawHeaders[i + 1];
+    const status = Number(statusLine.split(' ')[1]);
+    const body = bodyOf(status, headers, rest.slice(end + 4));
+    if (!body) return answers;
+    answers.push(answerOf(status, headers, rawHeaders, Buffer.from(body.text, 'latin1')));
+    rest = body.rest;
+  }
+}
+
+/** Polls until the condition holds; fails with `what` when it does not in time. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutMs = 5_000,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`Not within ${timeoutMs} ms: ${what}`);
+    await sleep(5);
+  }
+}
+
+// Addresses, error codes and stack lines that tell an outsider how the gateway is built.
+const internals =
+  /127\.0\.0\.1|localhost:|\bE[A-Z]{5,}\b|UND_ERR|FST_|node_modules|node:|\.[jt]s:\d+|^\s+at /m;
+
+/** Asserts that the answer is this problem (RFC 9457) and betrays nothing about the inside. */
+export function expectProblem(answer: Answer, status: number, name: string): void {
+  expect({ status: answer.status, contentType: answer.headers['content-type'], body: answer.text }).toEqual({
+    status,
+    contentType: expect.stringMatching(/^application\/problem\+json(;|$)/),
+    body: expect.stringContaining(`urn:gateway:problem:${name}`),
+  });
+  expect(answer.json()).toMatchObject({
+    type: `urn:gateway:problem:${name}`,
+    title: expect.stringMatching(/\S/),
+    status,
+    detail: expect.stringMatching(/\S/),
+  });
+  expect(answer.text).not.toMatch(internals);
+}
+
+function answerOf(
+  status: number,
+  headers: http.IncomingHttpHeaders,
+  rawHeaders: string[],
+  body: Buffer,
+): Answer {
+  const text = body.toString('utf8');
+  return { status, headers, rawHeaders, body, text, json: () => JSON.parse(text) };
+}
+
+/** Splits the body of an answer from what follows it; undefined while it is incomplete. */
+function bodyOf(
+  status: number,
+  headers: http.IncomingHttpHeaders,
+  text: string,
+): { text: string; rest: string } | undefined {
+  if (status < 200 || status === 204 || status === 304) return { text: '', rest: text };
+  if (headers['transfer-encoding'] !== 'chunked') {
+    const length = Number(headers['content-length'] ?? text.length);
+    return text.length < length ? undefined : { text: text.slice(0, length), rest: text.slice(length) };
+  }
+  let body = '';
+  let from = 0;
+  for (;;) {
+    const line = text.indexOf('\r\n', from);
+    if (line < 0) return undefined;
+    const size = Number.parseInt(text.slice(from, line), 16);
+    const next = line + 2 + size + 2;
+    if (text.length < next) return undefined;
+    if (size === 0) return { text: body, rest: text.slice(next) };
+    body += text.slice(line + 2, line + 2 + size);
+    from = next;
+  }
+}
+
+/** Adds Host where a flat array lacks it, and the length of a body where no framing was chosen. */
+function framed(
+  headers: http.OutgoingHttpHeaders | string[],
+  { host, port }: Address,
+  body: SendOptions['body'],
+): http.OutgoingHttpHeaders | string[] {
+  const flat = Array.isArray(headers);
+  const names = (flat ? headers.filter((_, i) => i % 2 === 0) : Object.keys(headers)).map((name) =>
+    name.toLowerCase(),
+  );
+  const added: Array<[string, string]> = [];
+  if (flat && !names.includes('host')) added.push(['Host', `${host}:${port}`]);
+  const chosen = names.includes('content-length') || names.includes('transfer-encoding');
+  if (body instanceof Readable) {
+    if (!chosen) added.push(['Transfer-Encoding', 'chunked']);
+  } else if (body !== undefined && !chosen) {
+    added.push(['Content-Length', String(Buffer.byteLength(body))]);
+  }
+  return flat ? [...added.flat(), ...headers] : { ...Object.fromEntries(added), ...headers };
+}

@@ -1,0 +1,291 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll } from 'vitest';
+import { freePort } from './free-port.ts';
+
+const startBudgetMs = 25_000;
+const stopBudgetMs = 15_000;
+
+/** The phase that the gateway under test claims to be: it decides which config sections it knows. */
+export const level = Number(process.env.GATEWAY_LEVEL ?? '1');
+
+/** A config file as the gateway reads it. */
+export interface GatewayConfig {
+  services: Record<string, { url: string; timeoutMs: number }>;
+  routes: Array<{ prefix: string; service: string; access?: 'public' | 'protected' }>;
+  [section: string]: unknown;
+}
+
+/** A complete config for `level`, or for `suite` where that is higher: what the parts leave out is made harmless. */
+export function configFor(
+  parts: Partial<GatewayConfig> & Pick<GatewayConfig, 'services' | 'routes'>,
+  suite = 1,
+): GatewayConfig {
+  const phase = Math.max(level, suite);
+  const config: GatewayConfig = { ...parts };
+  if (phase >= 2) {
+    config.routes = parts.routes.map((route) => ({ access: 'public', ...route }));
+    config.clients ??= [];
+  }
+  if (phase >= 3) {
+    config.trustedProxies ??= [];
+    config.rateLimit = {
+      identified: { limit: 1_000_000, windowMs: 60_000 },
+      anonymous: { limit: 1_000_000, windowMs: 60_000 },
+      whenRedisFails: 'allow',
+      ...(parts.rateLimit as object | undefined),
+    };
+  }
+  if (phase >= 4) config.circuitBreaker ??= { failureThreshold: 1_000_000, cooldownMs: 30_000 };
+  return config;
+}
+
+/** How a process ended. */
+export interface Exit {
+  code: number | null;
+  signal: string | null;
+}
+
+/** A gateway that runs as a process of its own and is ready. */
+export interface Gateway {
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  readonly pid: number;
+  /** The log lines so far; a line that is not JSON is kept as `{ raw }`. */
+  log(): Array<Record<string, unknown>>;
+  /** Waits until a log line satisfies the test, and returns the first that does. */
+  waitForLog(
+    test: (line: Record<string, unknown>) => boolean,
+    timeoutMs?: number,
+  ): Promise<Record<string, unknown>>;
+  stdout(): string;
+  stderr(): string;
+  /** Sends SIGTERM, or the given signal, and waits for the exit; kills after 15 s. */
+  stop(signal?: NodeJS.Signals): Promise<Exit & { ms: number }>;
+  readonly exited: Promise<Exit>;
+  /** Resident memory now. */
+  rssBytes(): Promise<number>;
+}
+
+interface Options {
+  env?: Record<string, string>;
+}
+
+type Child = ChildProcessByStdio<null, Readable, Readable>;
+
+interface Running {
+  readonly child: Child;
+  readonly exited: Promise<Exit>;
+  stdout(): string;
+  stderr(): string;
+}
+
+const survivors = new Set<Child>();
+const folder = mkdtempSync(join(tmpdir(), 'gateway-contract-'));
+let configs = 0;
+
+function killSurvivors(): void {
+  for (const child of survivors) child.kill('SIGKILL');
+}
+
+// A worker that is torn down early must leave no process behind.
+process.once('exit', killSurvivors);
+
+afterAll(async () => {
+  killSurvivors();
+  await Promise.all([...survivors].map((child) => once(child, 'close')));
+  rmSync(folder, { recursive: true, force: true });
+});
+
+// To start is to compute. One at a time, for several at once would all be late.
+let lastStart: Promise<unknown> = Promise.resolve();
+
+/** Starts the gateway with this config on a free port, or on `env.PORT`, and waits until GET /health answers 200. */
+export function startGateway(config: GatewayConfig, options: Options = {}): Promise<Gateway> {
+  const started = lastStart.then(() => start(config, options));
+  lastStart = started.catch(() => {});
+  return started;
+}
+
+async function start(config: GatewayConfig, options: Options): Promise<Gateway> {
+  const host = '127.0.0.1';
+  const asked = options.env?.PORT ?? String(await freePort());
+  const { child, exited, stdout, stderr } = run(config, { HOST: host, ...options.env, PORT: asked });
+  // With PORT=0 only the log says where it listens.
+  const listeningPort = () => (asked === '0' ? portIn(stdout()) : Number(asked));
+
+  let gone = false;
+  const end = () => {
+    gone = true;
+  };
+  exited.then(end, end);
+  const deadline = Date.now() + startBudgetMs;
+  let port = listeningPort();
+  while (!(await isHealthy(host, port))) {
+    if (!gone && Date.now() < deadline) {
+      await sleep(20);
+      port = listeningPort();
+      continue;
+    }
+    const what = gone ? 'The gateway ended before it was ready.' : `Not ready after ${startBudgetMs} ms.`;
+    child.kill('SIGKILL');
+    await exited;
+    throw new Error(`${what}\n--- stdout\n${stdout()}\n--- stderr\n${stderr()}`);
+  }
+
+  const log = () => parseLines(stdout());
+  return {
+    url: `http://${host}:${port}`,
+    host,
+    port,
+    pid: child.pid as number,
+    log,
+    stdout,
+    stderr,
+    exited,
+    async waitForLog(test, timeoutMs = 5_000) {
+      const lastMoment = Date.now() + timeoutMs;
+      for (;;) {
+        const line = log().find(test);
+        if (line) return line;
+        if (Date.now() > lastMoment) {
+          const tail = stdout().split('\n').slice(-20).join('\n');
+          throw new Error(`No log line satisfied ${test} within ${timeoutMs} ms. The last lines:\n${tail}`);
+        }
+        await sleep(10);
+      }
+    },
+    async stop(signal = 'SIGTERM') {
+      const begin = performance.now();
+      child.kill(signal);
+      const killer = setTimeout(() => child.kill('SIGKILL'), stopBudgetMs);
+      const exit = await exited;
+      clearTimeout(killer);
+      return { ...exit, ms: performance.now() - begin };
+    },
+    rssBytes: () => rssBytes(child.pid as number),
+  };
+}
+
+/** Starts the gateway with a config, or a raw text in its place, that it should refuse; throws when it gets ready. */
+export async function startAndFail(
+  config: GatewayConfig | string,
+  options: Options = {},
+): Promise<{ code: number | null; stdout: string; stderr: string; ms: number }> {
+  const begin = performance.now();
+  const port = await freePort();
+  const { child, exited, stdout, stderr } = run(config, {
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    ...options.env,
+  });
+  const watch = new AbortController();
+  const killer = setTimeout(() => child.kill('SIGKILL'), startBudgetMs);
+  const started = watchHealth(port, watch.signal).then(() => {
+    child.kill('SIGKILL');
+    throw new Error('The gateway started, though it should have refused this start.');
+  });
+  // Once the process has exited, what the watch finds is of no interest.
+  started.catch(() => {});
+  try {
+    const { code } = await Promise.race([exited, started]);
+    return { code, stdout: stdout(), stderr: stderr(), ms: performance.now() - begin };
+  } finally {
+    watch.abort();
+    clearTimeout(killer);
+  }
+}
+
+function portIn(stdout: string): number {
+  const url = parseLines(stdout).find((line) => line.msg === 'listening')?.url;
+  return typeof url === 'string' ? Number(new URL(url).port) : 0;
+}
+
+function run(config: GatewayConfig | string, env: Record<string, string>): Running {
+  const file = join(folder, `gateway-${++configs}.json`);
+  writeFileSync(file, typeof config === 'string' ? config : JSON.stringify(config, null, 2));
+
+  const [command, ...args] = commandLine();
+  const child = spawn(command, args, {
+    env: { ...process.env, REDIS_URL: '', LOG_LEVEL: 'info', GATEWAY_CONFIG: file, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    windowsHide: true,
+  });
+  survivors.add(child);
+
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      output[name] += text;
+    });
+  }
+  const exited = new Promise<Exit>((resolve, reject) => {
+    child.once('error', (cause) =>
+      reject(new Error(`GATEWAY_COMMAND could not be run: ${[command, ...args].join(' ')}`, { cause })),
+    );
+    // 'close' comes after 'exit', when all output has been read.
+    child.once('close', (code, signal) => resolve({ code, signal }));
+  });
+  void exited.catch(() => {}).then(() => survivors.delete(child));
+  return { child, exited, stdout: () => output.stdout, stderr: () => output.stderr };
+}
+
+function commandLine(): [string, ...string[]] {
+  const text = process.env.GATEWAY_COMMAND?.trim();
+  if (!text) {
+    throw new Error(
+      'GATEWAY_COMMAND is not set. Name the gateway to test, for example ' +
+        'GATEWAY_COMMAND="node --import tsx phases/1-routing/server.ts" GATEWAY_LEVEL=1',
+    );
+  }
+  const [command, ...args] = text.startsWith('[') ? (JSON.parse(text) as string[]) : text.split(/\s+/);
+  return [command as string, ...args];
+}
+
+async function watchHealth(port: number, signal: AbortSignal): Promise<void> {
+  while (!(await isHealthy('127.0.0.1', port))) await sleep(50, undefined, { signal });
+}
+
+function isHealthy(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const request = http.get({ host, port, path: '/health', agent: false, timeout: 1_000 }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    request.on('timeout', () => request.destroy());
+    request.on('error', () => resolve(false));
+  });
+}
+
+function parseLines(text: string): Array<Record<string, unknown>> {
+  const complete = text.slice(0, text.lastIndexOf('\n') + 1);
+  return complete
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => {
+      try {
+        return JSON.parse(line) as Record<string, unknown>;
+      } catch {
+        return { raw: line };
+      }
+    });
+}
+
+async function rssBytes(pid: number): Promise<number> {
+  if (process.platform === 'linux') {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+  }
+  const ps = spawn('ps', ['-o', 'rss=', '-p', String(pid)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  for await (const chunk of ps.stdout.setEncoding('utf8')) text += chunk;
+  return Number(text.trim()) * 1024;
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+// Runs suites by hand against any gateway, for example suite 1 against a gateway of your own:
+// GATEWAY_COMMAND="node my-gateway.js" GATEWAY_LEVEL=1 npx vitest run --config shared/contract/vitest.config.ts shared/contract/1-
+export default defineConfig({
+  test: {
+    include: ['shared/contract/*.test.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    // The suites wait more than they compute.
+    maxWorkers: 4,
+  },
+});
