@@ -1,0 +1,227 @@
+import type http from 'node:http';
+import { networkInterfaces } from 'node:os';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Answer, send } from './harness/client.ts';
+import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
+import { startUpstream, type Upstream } from './harness/upstream.ts';
+
+// Every test has addresses of its own: what is counted for one of them tells whose bucket a call went to.
+// The embedded Redis will do.
+const limit = 1_000;
+const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
+  list?.some(({ address }) => address === '::1'),
+);
+
+let service: Upstream;
+/** Stands behind proxies it trusts: the peer of every test, and two networks. */
+let behindProxy: Gateway;
+/** Trusts another network, not the peer of the tests. */
+let onItsOwn: Gateway;
+
+beforeAll(async () => {
+  service = await startUpstream();
+  // On the dual-stack address Node reports an IPv4 peer as ::ffff:127.0.0.1.
+  const env: Record<string, string> = hasIpv6 ? { HOST: '::' } : {};
+  const start = (trustedProxies: string[]) =>
+    startGateway(
+      configFor(
+        {
+          services: { a: { url: service.url, timeoutMs: 5_000 } },
+          routes: [{ prefix: '/a', service: 'a', access: 'public' }],
+          trustedProxies,
+          rateLimit: {
+            identified: { limit, windowMs: 60_000 },
+            anonymous: { limit, windowMs: 60_000 },
+            whenRedisFails: 'reject',
+          },
+        },
+        3,
+      ),
+      { env },
+    );
+  [behindProxy, onItsOwn] = await Promise.all([
+    start(['127.0.0.1', '10.0.0.0/8', '2001:db8:ffff::/48']),
+    start(['10.0.0.0/8']),
+  ]);
+});
+
+afterAll(async () => {
+  await Promise.all([behindProxy?.stop(), onItsOwn?.stop()]);
+});
+
+/** What X-Forwarded-For told the service since it had seen so many requests; a mapped IPv4 address is that address. */
+const toldSince = (count: number): string[] =>
+  service.seen
+    .slice(count)
+    .map(({ headersDistinct }) => String(headersDistinct['x-forwarded-for']).replaceAll('::ffff:', ''));
+
+const from = (forwardedFor: string | string[], gateway = behindProxy): Promise<Answer> =>
+  send(gateway, '/a/1', { headers: { 'X-Forwarded-For': forwardedFor } });
+
+/** How many calls the bucket of this answer has counted, this one included. */
+function counted(answer: Answer): number {
+  expect(answer.status).toBe(200);
+  return limit - Number(/^"anonymous";r=(\d+);t=\d+$/.exec(String(answer.headers.ratelimit))?.[1]);
+}
+
+/** Calls once from each, and asserts that one bucket counted them all. */
+async function expectOneBucket(...addresses: Array<string | string[]>): Promise<void> {
+  const counts: number[] = [];
+  for (const address of addresses) counts.push(counted(await from(address)));
+  expect(counts, `one bucket for ${addresses.join(' | ')}`).toEqual(addresses.map((_, i) => i + 1));
+}
+
+describe('an address', () => {
+  it('of IPv4 counts as a whole', async () => {
+    await expectOneBucket('203.0.113.1', '203.0.113.1', '203.0.113.1');
+    expect(counted(await from('203.0.113.2'))).toBe(1);
+    expect(counted(await from('203.0.114.1'))).toBe(1);
+  });
+
+  it('of IPv4 written as IPv6 is the same address', async () => {
+    await expectOneBucket(
+      '203.0.113.7',
+      '::ffff:203.0.113.7',
+      '::FFFF:203.0.113.7',
+      '::ffff:cb00:7107',
+      '::FFFF:CB00:7107',
+      '0:0:0:0:0:ffff:203.0.113.7',
+      '0000:0000:0000:0000:0000:ffff:cb00:7107',
+    );
+    // All of IPv4 lies in one /64 of the mapped notation.
+    expect(counted(await from('::ffff:203.0.113.8'))).toBe(1);
+  });
+
+  it('of IPv6 counts by its first 64 bits', async () => {
+    await expectOneBucket(
+      '2001:db8:1:2::1',
+      '2001:db8:1:2:ffff:ffff:ffff:ffff',
+      '2001:db8:1:2:0:0:0:5',
+      '2001:0DB8:0001:0002::9',
+      '2001:db8:1:2::192.0.2.1',
+    );
+    expect(counted(await from('2001:db8:1:3::1'))).toBe(1);
+    expect(counted(await from('2001:db8:2:2::1'))).toBe(1);
+  });
+
+  it('of IPv6 is expanded before its bits are counted', async () => {
+    await expectOneBucket('2001:db8::1', '2001:db8:0:0:1::', '2001:db8::5:6:7:8', '2001:db8:0::1');
+    expect(counted(await from('2001:db8:0:1::1'))).toBe(1);
+  });
+});
+
+describe('X-Forwarded-For from a trusted proxy', () => {
+  it('is read from the right: what the client wrote before it means nothing', async () => {
+    await expectOneBucket('203.0.113.20', '1.1.1.1, 203.0.113.20', '2.2.2.2,3.3.3.3 ,203.0.113.20');
+    await expectOneBucket('10.0.0.1, 203.0.113.21', '127.0.0.1, 203.0.113.21');
+    expect(counted(await from('1.1.1.1'))).toBe(1);
+  });
+
+  it('is read past the proxies that are trusted too', async () => {
+    await expectOneBucket(
+      '203.0.113.30',
+      '203.0.113.30, 10.1.2.3',
+      '1.1.1.2, 203.0.113.30, 10.1.2.3, 10.9.9.9',
+      '203.0.113.30, 2001:db8:ffff:1::1',
+      '203.0.113.30, 127.0.0.1, 10.0.0.1',
+      '203.0.113.30, ::ffff:10.0.0.7',
+    );
+    // 11.0.0.1 and 2001:db8:fffe::1 lie just outside the trusted networks.
+    await expectOneBucket('203.0.113.30, 11.0.0.1', '203.0.113.31, 11.0.0.1');
+    await expectOneBucket('203.0.113.30, 2001:db8:fffe::1', '203.0.113.31, 2001:db8:fffe::1');
+  });
+
+  it('may come on several lines', async () => {
+    await expectOneBucket('203.0.113.40', ['1.1.1.3', '203.0.113.40'], ['203.0.113.40', '10.0.0.1']);
+  });
+
+  it('is written anew for the service: the client, then the proxy', async () => {
+    const before = service.seen.length;
+    await from('203.0.113.50');
+    await from('6.6.6.6, 203.0.113.50');
+    await from('2001:db8:5::1');
+    expect(toldSince(before)).toEqual([
+      '203.0.113.50, 127.0.0.1',
+      '203.0.113.50, 127.0.0.1',
+      '2001:db8:5::1, 127.0.0.1',
+    ]);
+  });
+
+  it('may be missing: then the proxy itself is the client', async () => {
+    const before = service.seen.length;
+    await send(behindProxy, '/a/1');
+    expect(toldSince(before)).toEqual(['127.0.0.1']);
+  });
+
+  it.each([
+    ['a word', 'garbage'],
+    ['nothing', ''],
+    ['blanks', '  '],
+    ['commas', ',,,'],
+    ['unknown, as proxies write', 'unknown'],
+    ['too few parts', '1.2.3'],
+    ['too many parts', '1.2.3.4.5'],
+    ['a part over 255', '999.1.1.1'],
+    ['a port', '203.0.113.60:4711'],
+    ['a port after IPv6', '[2001:db8::60]:4711'],
+    ['a bad mapped address', '::ffff:999.1.1.1'],
+    ['colons', ':::'],
+    ['two gaps', '2001:db8::1::2'],
+    ['a zone', 'fe80::1%eth0'],
+    ['a zone of an odd name', 'fe80::1%}{*'],
+    ['a hidden name', '_hidden'],
+    ['quotes', '"203.0.113.60"'],
+    ['markup at the right end', '203.0.113.60, <script>'],
+    ['the marks of a Redis key', '*}{'],
+    ['hexadecimal IPv4', '0x7f.1'],
+    ['trusted proxies only', '10.0.0.1, 10.0.0.2'],
+    ['500 addresses', `${'1.1.1.1, '.repeat(500)}10.0.0.1`],
+    ['8000 letters', 'x'.repeat(8_000)],
+    ['bytes above 127', '\xe9\xff'],
+  ])('may be nonsense, and is counted for somebody all the same: %s', async (_what, value) => {
+    const first = counted(await from(value));
+    expect(first).toBeGreaterThanOrEqual(1);
+    expect(counted(await from(value))).toBe(first + 1);
+  });
+});
+
+describe('X-Forwarded-For from anybody else', () => {
+  const spoofs: http.OutgoingHttpHeaders[] = [
+    {},
+    { 'X-Forwarded-For': '203.0.113.70' },
+    { 'X-Forwarded-For': '10.0.0.1' },
+    { 'X-Forwarded-For': '203.0.113.71, 10.0.0.1' },
+    { 'X-Forwarded-For': ['203.0.113.72', '10.0.0.2'] },
+    { 'X-Forwarded-For': 'garbage' },
+    { 'X-Real-IP': '203.0.113.73' },
+    { Forwarded: 'for=203.0.113.74' },
+    { 'X-Client-IP': '203.0.113.75', 'CF-Connecting-IP': '203.0.113.76', 'True-Client-IP': '203.0.113.77' },
+    { 'X-Forwarded-For': '203.0.113.70', Connection: 'close, X-Forwarded-For' },
+  ];
+
+  it('opens no bucket of its own: the peer is counted', async () => {
+    const counts: number[] = [];
+    for (const headers of spoofs) counts.push(counted(await send(onItsOwn, '/a/1', { headers })));
+    const first = counts[0] as number;
+    expect(counts).toEqual(spoofs.map((_, i) => first + i));
+  });
+
+  it('never reaches the service, which is told the peer', async () => {
+    const before = service.seen.length;
+    for (const headers of spoofs) await send(onItsOwn, '/a/1', { headers });
+    expect(toldSince(before)).toEqual(spoofs.map(() => '127.0.0.1'));
+    const seen = JSON.stringify(
+      service.seen.slice(before).map(({ headers }) => [headers.forwarded, headers['x-real-ip']]),
+    );
+    expect(seen).not.toContain('203.0.113');
+  });
+
+  it.skipIf(!hasIpv6)('leaves IPv4 and IPv6 peers of one listener in different buckets', async () => {
+    const overIpv4 = counted(await send(onItsOwn, '/a/1'));
+    const { port } = onItsOwn;
+    const before = service.seen.length;
+    expect(counted(await send({ host: '::1', port }, '/a/1', { headers: { Host: 'gateway' } }))).toBe(1);
+    expect(toldSince(before)).toEqual(['::1']);
+    expect(counted(await send(onItsOwn, '/a/1'))).toBe(overIpv4 + 1);
+  });
+});

@@ -1,0 +1,272 @@
+import { createHash } from 'node:crypto';
+import type http from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Answer, expectProblem, send, until } from './harness/client.ts';
+import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
+import { type RedisServer, redisAvailable, startRedis } from './harness/redis.ts';
+import { startUpstream, type Upstream } from './harness/upstream.ts';
+
+// What a busy machine may add to a time that is promised.
+const noiseMs = 1_500;
+const commandBudgetMs = 200;
+
+const key = { 'X-API-Key': 'the-key' };
+const bucket = 'gateway:{client:somebody}';
+const configWith = (whenRedisFails: 'allow' | 'reject', service: Upstream) =>
+  configFor(
+    {
+      services: { a: { url: service.url, timeoutMs: 5_000 } },
+      routes: [
+        { prefix: '/a', service: 'a', access: 'public' },
+        { prefix: '/protected', service: 'a', access: 'protected' },
+      ],
+      clients: [{ id: 'somebody', keySha256: [createHash('sha256').update('the-key').digest('hex')] }],
+      trustedProxies: ['127.0.0.1'],
+      rateLimit: {
+        identified: { limit: 1_000_000, windowMs: 60_000 },
+        anonymous: { limit: 3, windowMs: 60_000 },
+        whenRedisFails,
+      },
+    },
+    3,
+  );
+
+async function timed<T>(act: () => Promise<T>): Promise<{ result: T; ms: number }> {
+  const begin = performance.now();
+  return { result: await act(), ms: performance.now() - begin };
+}
+
+function median(numbers: number[]): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] as number;
+}
+
+function expectUncounted(answer: Answer): void {
+  expect(answer.headers).not.toHaveProperty('ratelimit');
+  expect(answer.headers).not.toHaveProperty('ratelimit-policy');
+}
+
+// One story, told in order: each test begins where the one before left Redis.
+describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
+  let redis: RedisServer;
+  let service: Upstream;
+  /** whenRedisFails is "allow". */
+  let allowing: Gateway;
+  /** whenRedisFails is "reject". */
+  let rejecting: Gateway;
+
+  beforeAll(async () => {
+    [redis, service] = await Promise.all([startRedis(), startUpstream()]);
+    await redis.kill();
+    const env = { REDIS_URL: redis.url };
+    [allowing, rejecting] = await Promise.all([
+      startGateway(configWith('allow', service), { env }),
+      startGateway(configWith('reject', service), { env }),
+    ]);
+  });
+
+  const both = <T>(act: (gateway: Gateway) => Promise<T>) => Promise.all([act(allowing), act(rejecting)]);
+  const ask = (gateway: Gateway, headers: http.OutgoingHttpHeaders = key) =>
+    send(gateway, '/a/1', { headers });
+  const outages = (gateway: Gateway) =>
+    gateway.log().flatMap(({ msg }) => (/^redis (lost|found)$/.test(String(msg)) ? [msg] : []));
+  const expectOutages = (...messages: string[]) =>
+    both(async (gateway) => {
+      await until(() => outages(gateway).length >= messages.length, `the log says ${messages.at(-1)}`);
+      expect(outages(gateway)).toEqual(messages);
+    });
+
+  function expectFailPath(gateway: Gateway, answer: Answer): void {
+    expectUncounted(answer);
+    if (gateway === allowing) expect(answer.status).toBe(200);
+    else {
+      expectProblem(answer, 503, 'rate-limit-unavailable');
+      expect(answer.headers['retry-after']).toMatch(/^[1-9]\d*$/);
+    }
+  }
+
+  /** Waits until a call is counted again. */
+  const counts = (gateway: Gateway, withinMs = 2_000) =>
+    until(
+      async () => (await ask(gateway)).headers.ratelimit !== undefined,
+      'a call is counted again',
+      withinMs + noiseMs,
+    );
+
+  /** Asserts that calls in a row take no longer than the health check, which asks no Redis: none of them waits. */
+  async function expectAtOnce(gateway: Gateway, forMs: number): Promise<void> {
+    const [calls, checks]: [number[], number[]] = [[], []];
+    const end = Date.now() + forMs;
+    while (Date.now() < end || calls.length < 9) {
+      const { result, ms } = await timed(() => ask(gateway));
+      expectFailPath(gateway, result);
+      calls.push(ms);
+      checks.push((await timed(() => send(gateway, '/health'))).ms);
+    }
+    // The first ones by themselves: later a hung connection may have been given up, and nobody could wait for it.
+    for (const count of [5, calls.length]) {
+      const [call, check] = [median(calls.slice(0, count)), median(checks.slice(0, count))];
+      expect(call, `median milliseconds of ${count} calls`).toBeLessThan(check + 0.75 * commandBudgetMs);
+    }
+  }
+
+  it('start without it, and are healthy', async () => {
+    await both(async (gateway) => expect((await send(gateway, '/health')).status).toBe(200));
+  });
+
+  it('answer at once while it was never there, by whenRedisFails, and say so once', async () => {
+    await both((gateway) => expectAtOnce(gateway, 400));
+    await expectOutages('redis lost');
+    const lines = await both((gateway) => gateway.waitForLog(({ msg }) => msg === 'redis lost'));
+    expect(lines.map(({ level }) => level)).toEqual([40, 40]);
+  });
+
+  it('let earlier stages answer first, Redis or not', async () => {
+    await both(async (gateway) => {
+      expectProblem(await send(gateway, '/nowhere'), 404, 'no-route');
+      expectProblem(await send(gateway, '/protected'), 401, 'key-required');
+      expectProblem(await send(gateway, '/a', { headers: { 'X-API-Key': 'wrong' } }), 401, 'unknown-key');
+      expect((await send(gateway, '/health')).status).toBe(200);
+    });
+  });
+
+  it('log the refusal as one of the limit stage, and ask no service', async () => {
+    const before = service.begun();
+    await send(rejecting, '/a/refused', { headers: key });
+    expect(service.begun()).toBe(before);
+    const line = await rejecting.waitForLog(({ path }) => path === '/a/refused');
+    expect(line).toMatchObject({ status: 503, refusedBy: 'limit', client: 'somebody' });
+  });
+
+  it('find it when it comes, and limit', async () => {
+    await redis.restart();
+    await both((gateway) => counts(gateway));
+    await expectOutages('redis lost', 'redis found');
+    const headers = { 'X-Forwarded-For': '203.0.113.1' };
+    const statuses: number[] = [];
+    for (const gateway of [allowing, rejecting, allowing, rejecting, allowing]) {
+      statuses.push((await ask(gateway, headers)).status);
+    }
+    expect(statuses).toEqual([200, 200, 200, 429, 429]);
+  });
+
+  it('answer every call when it is killed under them', async () => {
+    const calls = both((gateway) => Promise.all(Array.from({ length: 40 }, () => timed(() => ask(gateway)))));
+    await redis.kill();
+    const [allowed, rejected] = await calls;
+    for (const { result, ms } of allowed) {
+      expect(result.status).toBe(200);
+      expect(ms).toBeLessThan(commandBudgetMs + 2 * noiseMs);
+    }
+    for (const { result, ms } of rejected) {
+      expect([200, 503]).toContain(result.status);
+      expect(ms).toBeLessThan(commandBudgetMs + 2 * noiseMs);
+    }
+    await both((gateway) => expectAtOnce(gateway, 300));
+    await expectOutages('redis lost', 'redis found', 'redis lost');
+  });
+
+  it('limit again soon after it was restarted, though it has forgotten the script', async () => {
+    await redis.restart();
+    await both((gateway) => counts(gateway));
+    await expectOutages('redis lost', 'redis found', 'redis lost', 'redis found');
+    expect(await redis.command('PTTL', bucket)).toBeGreaterThan(0);
+  });
+
+  it('wait for a frozen one once, for the budget at most, and never again', async () => {
+    redis.freeze();
+    await both(async (gateway) => {
+      const first = await Promise.all(Array.from({ length: 10 }, () => timed(() => ask(gateway))));
+      for (const { result, ms } of first) {
+        expectFailPath(gateway, result);
+        expect(ms).toBeLessThan(commandBudgetMs + noiseMs);
+      }
+      // Long enough for several probes, which hang as well.
+      await expectAtOnce(gateway, 1_500);
+      expect((await send(gateway, '/health')).status).toBe(200);
+    });
+    await expectOutages('redis lost', 'redis found', 'redis lost', 'redis found', 'redis lost');
+  });
+
+  it('limit again when it goes on', async () => {
+    redis.thaw();
+    await both((gateway) => counts(gateway));
+    await expectOutages(
+      'redis lost',
+      'redis found',
+      'redis lost',
+      'redis found',
+      'redis lost',
+      'redis found',
+    );
+    const found = allowing.log().find(({ msg }) => msg === 'redis found');
+    expect(found).toMatchObject({ level: 30 });
+  });
+
+  it.each([
+    ['a counter of another type', ['RPUSH', bucket, 'x'], ['DEL', bucket]],
+    ['a counter that is no number', ['SET', bucket, 'many'], ['DEL', bucket]],
+    ['a counter that can grow no more', ['SET', bucket, '9223372036854775807'], ['DEL', bucket]],
+    ['no memory left', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
+    ['a replica that may not write', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
+  ])('take an error of Redis for a failure: %s', async (_what, spoil, mend) => {
+    await redis.command('DEL', bucket);
+    await redis.command(...spoil);
+    await both(async (gateway) => {
+      const { result, ms } = await timed(() => ask(gateway));
+      expectFailPath(gateway, result);
+      expect(ms).toBeLessThan(commandBudgetMs + noiseMs);
+    });
+    await redis.command(...mend);
+    await both((gateway) => counts(gateway));
+  });
+
+  it('stop at SIGTERM while it is frozen', async () => {
+    redis.freeze();
+    await ask(allowing);
+    const { code, ms } = await allowing.stop();
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(2_000 + noiseMs);
+  });
+
+  it('stop at SIGTERM while it is gone', async () => {
+    await redis.kill();
+    await ask(rejecting);
+    const { code, ms } = await rejecting.stop();
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(2_000 + noiseMs);
+  });
+
+  afterAll(async () => {
+    expect([allowing?.stderr(), rejecting?.stderr()], 'stderr of both').toEqual(['', '']);
+    await redis?.close();
+  });
+});
+
+describe.skipIf(!redisAvailable)('a Redis with a password', () => {
+  const password = 'canary/p@ss:word';
+
+  it('is used with the password of REDIS_URL, right or wrong, and no log shows it', async () => {
+    const [redis, service] = await Promise.all([startRedis(), startUpstream()]);
+    await redis.command('CONFIG', 'SET', 'requirepass', password);
+    const start = (given: string) =>
+      startGateway(configWith('allow', service), {
+        env: { REDIS_URL: `redis://:${encodeURIComponent(given)}@127.0.0.1:${redis.port}/0` },
+      });
+    const [right, wrong] = await Promise.all([start(password), start('canary-wrong')]);
+
+    expect((await send(right, '/a/1')).headers.ratelimit).toBe('"anonymous";r=2;t=60');
+    for (let i = 0; i < 5; i++) {
+      const answer = await send(wrong, '/a/1');
+      expect(answer.status).toBe(200);
+      expectUncounted(answer);
+    }
+    await wrong.waitForLog(({ msg }) => msg === 'redis lost');
+    const stopped = await Promise.all([right.stop(), wrong.stop()]);
+    expect(stopped.map(({ code }) => code)).toEqual([0, 0]);
+    expect(wrong.log().filter(({ msg }) => msg === 'redis lost')).toHaveLength(1);
+    for (const gateway of [right, wrong]) {
+      expect(gateway.stdout() + gateway.stderr()).not.toMatch(/canary|p@ss|p%40ss/);
+    }
+    await redis.close();
+  });
+});

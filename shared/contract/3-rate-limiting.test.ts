@@ -1,0 +1,493 @@
+import { createHash } from 'node:crypto';
+import http from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Answer, expectProblem, type SendOptions, send, until } from './harness/client.ts';
+import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
+import { type RedisServer, redisAvailable, startRedis } from './harness/redis.ts';
+import { deadUrl, startUpstream, type Upstream } from './harness/upstream.ts';
+
+if (!redisAvailable) {
+  console.warn(
+    'Suite 3: redis-server is not on PATH, so what needs a real Redis is skipped. ' +
+      'Get it with: apt-get install redis-server, or brew install redis.',
+  );
+}
+
+const digest = (key: string) => createHash('sha256').update(key).digest('hex');
+const clients = Array.from({ length: 120 }, (_, i) => ({
+  id: `client-${i}`,
+  keySha256: [digest(`key-${i}`), digest(`spare-key-${i}`)],
+}));
+
+/** Time left and calls left, as RateLimit says them. */
+interface Quota {
+  policy: string;
+  remaining: number;
+  seconds: number;
+}
+
+/** The value of a field that must be there exactly once. */
+function single(answer: Answer, name: string): string {
+  const values = answer.rawHeaders.filter(
+    (_, i) => i % 2 === 1 && answer.rawHeaders[i - 1]?.toLowerCase() === name,
+  );
+  expect(values, `${name} in ${answer.rawHeaders.join(', ')}`).toHaveLength(1);
+  return values[0] as string;
+}
+
+function quotaOf(answer: Answer): Quota {
+  const [, policy = '', remaining, seconds] =
+    /^"(identified|anonymous)";r=(\d+);t=(\d+)$/.exec(single(answer, 'ratelimit')) ?? [];
+  expect(policy, `RateLimit: ${single(answer, 'ratelimit')}`).not.toBe('');
+  return { policy, remaining: Number(remaining), seconds: Number(seconds) };
+}
+
+function expectLimited(answer: Answer): Quota {
+  expectProblem(answer, 429, 'rate-limited');
+  const quota = quotaOf(answer);
+  expect(quota.remaining).toBe(0);
+  expect(quota.seconds).toBeGreaterThanOrEqual(1);
+  expect(single(answer, 'retry-after')).toBe(String(quota.seconds));
+  return quota;
+}
+
+function expectUncounted(answer: Answer): void {
+  expect(answer.headers).not.toHaveProperty('ratelimit');
+  expect(answer.headers).not.toHaveProperty('ratelimit-policy');
+}
+
+/** Answers with the status the path names; 'own' also sends fields of the service's own limiter. */
+function byPath(request: http.IncomingMessage, response: http.ServerResponse): void {
+  const [, status = '200', own] = (request.url ?? '').split(/[/?]/);
+  response.statusCode = Number(status) || 200;
+  if (own === 'own') {
+    response.setHeader('ratelimit', ['"service";r=1;t=1', '"service-day";r=2;t=2']);
+    response.setHeader('RATELIMIT-POLICY', '"service";q=1;w=1');
+    response.setHeader('x-ratelimit-remaining', '7');
+  }
+  if (own === 'late') return;
+  response.end(request.method === 'HEAD' || response.statusCode === 304 ? undefined : 'from the service');
+}
+
+const anonymousWindowMs = 2_000;
+
+describe.each([
+  { store: 'a real Redis', available: redisAvailable },
+  { store: 'the embedded Redis', available: true },
+])('with $store', ({ store, available }) => {
+  // Every test has a client and an address of its own, so it may be told again: on a starved machine Redis may be
+  // silent for longer than the gateway waits for it.
+  describe.skipIf(!available)('a gateway', { retry: 2 }, () => {
+    const embedded = store === 'the embedded Redis';
+    let redis: RedisServer | undefined;
+    let inventory: Upstream;
+    let orders: Upstream;
+    let gateway: Gateway;
+    let nextClient = 0;
+    let nextAddress = 1;
+
+    beforeAll(async () => {
+      [inventory, orders] = await Promise.all([startUpstream(byPath), startUpstream(byPath)]);
+      redis = embedded ? undefined : await startRedis();
+      gateway = await startGateway(
+        configFor(
+          {
+            services: {
+              inventory: { url: inventory.url, timeoutMs: 5_000 },
+              orders: { url: orders.url, timeoutMs: 5_000 },
+              slow: { url: orders.url, timeoutMs: 300 },
+              dead: { url: await deadUrl(), timeoutMs: 1_000 },
+            },
+            routes: [
+              { prefix: '/inventory', service: 'inventory', access: 'public' },
+              { prefix: '/orders', service: 'orders', access: 'protected' },
+              { prefix: '/slow', service: 'slow', access: 'public' },
+              { prefix: '/dead', service: 'dead', access: 'public' },
+            ],
+            clients,
+            trustedProxies: ['127.0.0.1'],
+            rateLimit: {
+              identified: { limit: 10, windowMs: 60_000 },
+              anonymous: { limit: 5, windowMs: anonymousWindowMs },
+              whenRedisFails: 'reject',
+            },
+          },
+          3,
+        ),
+        { env: { REDIS_URL: redis?.url ?? '' } },
+      );
+    });
+
+    afterAll(async () => {
+      await gateway?.stop();
+      await redis?.close();
+    });
+
+    const ask = (target: string, options?: SendOptions) => send(gateway, target, options);
+    /** Headers of a client that no other test uses: its key and its spare key. */
+    const newClient = () => {
+      const number = nextClient++;
+      return {
+        id: `client-${number}`,
+        key: { 'X-API-Key': `key-${number}` },
+        spareKey: { 'X-API-Key': `spare-key-${number}` },
+      };
+    };
+    /** Headers of an anonymous caller from an address that no other test uses. */
+    const newAddress = () => ({ 'X-Forwarded-For': `198.51.100.${nextAddress++}` });
+    /** Asserts how much of its 10 calls a client has used, this one included. */
+    const expectUsed = async (headers: http.OutgoingHttpHeaders, used: number) => {
+      expect(quotaOf(await ask('/inventory/200', { headers }))).toMatchObject({ remaining: 10 - used });
+    };
+
+    it('counts from the first call on, and says in the log when its Redis is the embedded one', async () => {
+      const { key: headers } = newClient();
+      expect(quotaOf(await ask('/inventory/200', { headers })).remaining).toBe(9);
+      const lines = gateway.log().filter(({ msg }) => /redis/i.test(String(msg)));
+      expect(lines.map(({ level, msg }) => ({ level, msg }))).toEqual(
+        embedded ? [{ level: 40, msg: 'embedded redis: limits hold for this one process only' }] : [],
+      );
+    });
+
+    describe('the decision', () => {
+      it('lets exactly the limit pass, then answers 429 without asking the service', async () => {
+        const { key: headers } = newClient();
+        for (let left = 9; left >= 0; left--) {
+          const answer = await ask('/orders/200', { headers });
+          expect(answer.status).toBe(200);
+          expect(quotaOf(answer)).toMatchObject({ policy: 'identified', remaining: left });
+        }
+        const before = orders.begun();
+        for (let i = 0; i < 3; i++) expectLimited(await ask('/orders/200', { headers }));
+        expect(orders.begun()).toBe(before);
+      });
+
+      it('lets exactly the limit of an anonymous caller pass', async () => {
+        const headers = newAddress();
+        const answers = await Promise.all(
+          Array.from({ length: 8 }, () => ask('/inventory/200', { headers })),
+        );
+        expect(answers.filter(({ status }) => status === 200)).toHaveLength(5);
+        for (const answer of answers) expect(quotaOf(answer).policy).toBe('anonymous');
+      });
+
+      it('lets exactly the limit pass when 100 calls come at once', async () => {
+        const { key: headers } = newClient();
+        const before = inventory.begun();
+        const answers = await Promise.all(
+          Array.from({ length: 100 }, () => ask('/inventory/200', { headers })),
+        );
+        const passed = answers.filter(({ status }) => status === 200);
+        expect(passed.map((answer) => quotaOf(answer).remaining).sort()).toEqual([
+          0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+        ]);
+        for (const answer of answers) if (answer.status !== 200) expectLimited(answer);
+        expect(inventory.begun() - before).toBe(10);
+      });
+
+      it('gives a client one bucket over all routes, methods and both its keys', async () => {
+        const { key, spareKey } = newClient();
+        const calls = [
+          ask('/inventory/200', { headers: key }),
+          ask('/orders/200', { headers: spareKey }),
+          ask('/inventory/200', { headers: spareKey, method: 'POST', body: 'x' }),
+          ask('/orders/200', { headers: key, method: 'OPTIONS' }),
+          ask('/slow/200', { headers: { ...key, ...newAddress() } }),
+        ];
+        expect((await Promise.all(calls)).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+        await expectUsed(spareKey, 6);
+      });
+
+      it('keeps the buckets of two clients apart', async () => {
+        const [first, second] = [newClient(), newClient()];
+        await Promise.all(Array.from({ length: 11 }, () => ask('/orders/200', { headers: first.key })));
+        expectLimited(await ask('/orders/200', { headers: first.key }));
+        await expectUsed(second.key, 1);
+      });
+
+      it('keeps a client and the address it comes from apart', async () => {
+        const address = newAddress();
+        const { key } = newClient();
+        await Promise.all(
+          Array.from({ length: 6 }, () => ask('/inventory/200', { headers: { ...address, ...key } })),
+        );
+        expect(quotaOf(await ask('/inventory/200', { headers: address })).remaining).toBe(4);
+        await expectUsed(key, 7);
+      });
+
+      it('refuses an upload over the limit with the connection left in order', async () => {
+        const { key: headers } = newClient();
+        await Promise.all(Array.from({ length: 10 }, () => ask('/inventory/200', { headers })));
+        const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+        const body = Buffer.alloc(1024 * 1024, 'x');
+        expectLimited(await ask('/inventory/200', { headers, method: 'POST', body, agent }));
+        expect((await ask('/health', { agent })).json()).toEqual({ status: 'ok' });
+        agent.destroy();
+      });
+    });
+
+    describe('the fields', () => {
+      it('name policy, limit and window, calls left and seconds left', async () => {
+        const { key: headers } = newClient();
+        const first = await ask('/orders/200', { headers });
+        expect(single(first, 'ratelimit-policy')).toBe('"identified";q=10;w=60');
+        expect(single(first, 'ratelimit')).toBe('"identified";r=9;t=60');
+        expect(first.headers).not.toHaveProperty('retry-after');
+        const anonymous = await ask('/inventory/200', { headers: newAddress() });
+        expect(single(anonymous, 'ratelimit-policy')).toBe('"anonymous";q=5;w=2');
+        expect(single(anonymous, 'ratelimit')).toBe('"anonymous";r=4;t=2');
+      });
+
+      it.each([200, 201, 204, 301, 304, 400, 404, 429, 500, 503])(
+        'stand on an answer %i of the service',
+        async (status) => {
+          const { key: headers } = newClient();
+          const answer = await ask(`/inventory/${status}`, { headers });
+          expect(answer.status).toBe(status);
+          expect(single(answer, 'ratelimit-policy')).toBe('"identified";q=10;w=60');
+          expect(quotaOf(answer).remaining).toBe(9);
+        },
+      );
+
+      it('stand on the answer to HEAD, and on its 429, which has no body', async () => {
+        const { key: headers } = newClient();
+        const call = () => ask('/inventory/200', { headers, method: 'HEAD' });
+        expect(quotaOf(await call()).remaining).toBe(9);
+        await Promise.all(Array.from({ length: 9 }, call));
+        const limited = await call();
+        expect({ status: limited.status, body: limited.text }).toEqual({ status: 429, body: '' });
+        expect(single(limited, 'retry-after')).toBe(String(quotaOf(limited).seconds));
+        expect(single(limited, 'ratelimit-policy')).toBe('"identified";q=10;w=60');
+      });
+
+      it('stand on a 502 and a 504 that the gateway made after it had counted the call', async () => {
+        const { key: headers } = newClient();
+        const unreachable = await ask('/dead/1', { headers });
+        expectProblem(unreachable, 502, 'upstream-unreachable');
+        expect(quotaOf(unreachable).remaining).toBe(9);
+        const late = await ask('/slow/200/late', { headers });
+        expectProblem(late, 504, 'upstream-timeout');
+        expect(quotaOf(late).remaining).toBe(8);
+        expect(single(late, 'ratelimit-policy')).toBe('"identified";q=10;w=60');
+      });
+
+      it('stand there once when the service sends its own, and are the gateway’s', async () => {
+        const { key: headers } = newClient();
+        const answer = await ask('/inventory/200/own', { headers });
+        expect(single(answer, 'ratelimit')).toBe('"identified";r=9;t=60');
+        expect(single(answer, 'ratelimit-policy')).toBe('"identified";q=10;w=60');
+        // The older fields are not ours: they pass like any other.
+        expect(single(answer, 'x-ratelimit-remaining')).toBe('7');
+      });
+    });
+
+    describe('free of charge', () => {
+      it('are 404, 400 and /health', async () => {
+        const { key: headers } = newClient();
+        for (let i = 0; i < 12; i++) {
+          const missing = await ask('/nowhere', { headers });
+          expectProblem(missing, 404, 'no-route');
+          expectUncounted(missing);
+        }
+        expectUncounted(await ask('/inventory/%2e%2e/x', { headers }));
+        expectUncounted(await ask('/health', { headers }));
+        await expectUsed(headers, 1);
+      });
+
+      it('is 401, for the address it comes from and for the client whose key is repeated', async () => {
+        const address = newAddress();
+        const { key } = newClient();
+        const refused = await Promise.all([
+          ...Array.from({ length: 6 }, () => ask('/orders/200', { headers: address })),
+          ...Array.from({ length: 6 }, () =>
+            ask('/inventory/200', { headers: { ...address, 'X-API-Key': 'unknown' } }),
+          ),
+          ...Array.from({ length: 12 }, () =>
+            ask('/inventory/200', {
+              headers: { ...address, 'X-API-Key': [key['X-API-Key'], key['X-API-Key']] },
+            }),
+          ),
+        ]);
+        for (const answer of refused) {
+          expect(answer.status).toBe(401);
+          expectUncounted(answer);
+        }
+        expect(quotaOf(await ask('/inventory/200', { headers: address })).remaining).toBe(4);
+        await expectUsed(key, 1);
+      });
+
+      it('are 404, 400 and /health for an address too', async () => {
+        const headers = newAddress();
+        await Promise.all([
+          ...Array.from({ length: 6 }, () => ask('/nowhere', { headers })),
+          ...Array.from({ length: 6 }, () => ask('/health', { headers })),
+        ]);
+        expect(quotaOf(await ask('/inventory/200', { headers })).remaining).toBe(4);
+      });
+    });
+
+    describe.concurrent('the window', () => {
+      it('opens with the first call, is not extended by refused ones, and ends with fresh quota', async () => {
+        const headers = newAddress();
+        const call = () => ask('/inventory/200', { headers });
+        const earliest = Date.now();
+        expect(quotaOf(await call()).remaining).toBe(4);
+        await Promise.all(Array.from({ length: 4 }, call));
+        let refused = 0;
+        let fresh: Answer | undefined;
+        await until(async () => {
+          const answer = await call();
+          if (answer.status === 200) fresh = answer;
+          else refused += Number(expectLimited(answer).seconds <= 2);
+          return fresh !== undefined;
+        }, 'a call passes in a new window');
+        // A window aligned to the clock would end too early, one that refusals extend never.
+        expect(Date.now()).toBeGreaterThanOrEqual(earliest + anonymousWindowMs - 5);
+        expect(refused).toBeGreaterThan(0);
+        expect(single(fresh as Answer, 'ratelimit')).toBe('"anonymous";r=4;t=2');
+      });
+
+      it('is not extended by calls that pass', async () => {
+        const headers = newAddress();
+        const call = () => ask('/inventory/200', { headers });
+        expect(quotaOf(await call()).remaining).toBe(4);
+        const begin = Date.now();
+        await until(() => Date.now() > begin + anonymousWindowMs / 2, 'half of the window is over');
+        expect(quotaOf(await call())).toMatchObject({ remaining: 3, seconds: 1 });
+        await until(() => Date.now() > begin + anonymousWindowMs + 300, 'the window is over');
+        expect(quotaOf(await call())).toMatchObject({ remaining: 4, seconds: 2 });
+      });
+
+      it('has ended after the seconds that Retry-After names', async () => {
+        const headers = newAddress();
+        const answers = await Promise.all(
+          Array.from({ length: 6 }, () => ask('/inventory/200', { headers })),
+        );
+        const refused = answers.find(({ status }) => status === 429) as Answer;
+        const again = Date.now() + Number(single(refused, 'retry-after')) * 1_000;
+        await until(() => Date.now() >= again, 'Retry-After is over');
+        expect((await ask('/inventory/200', { headers })).status).toBe(200);
+      });
+    });
+
+    it('says in the log who was limited', async () => {
+      const { id, key: headers } = newClient();
+      await Promise.all(Array.from({ length: 11 }, () => ask('/inventory/200/limited', { headers })));
+      const line = await gateway.waitForLog(
+        (it) => it.path === '/inventory/200/limited' && it.status === 429,
+      );
+      expect(line).toMatchObject({ refusedBy: 'limit', client: id, service: 'inventory' });
+    });
+  });
+});
+
+describe('the config', () => {
+  const services = { a: { url: 'http://127.0.0.1:9', timeoutMs: 1_000 } };
+  const routes = [{ prefix: '/a', service: 'a' }];
+
+  it('is refused with every bad number, word and proxy named', async () => {
+    const trustedProxies: unknown[] = [
+      '10.0.0.0/8',
+      '10.0.0.0/33',
+      'example.com',
+      'true',
+      true,
+      1,
+      '',
+      '*',
+      '1.2.3',
+      '1.2.3.4/',
+      '1.2.3.4/-1',
+      '1.2.3.4/8/8',
+      '2001:db8::/129',
+      '::g',
+      'loopback',
+      '::1',
+      '2001:db8::/32',
+      '192.0.2.1',
+    ];
+    const config = configFor(
+      {
+        services,
+        routes,
+        trustedProxies,
+        rateLimit: {
+          identified: { limit: 0, windowMs: -5 },
+          anonymous: { limit: 1.5, windowMs: '60000' },
+          whenRedisFails: 'maybe',
+        },
+      },
+      3,
+    );
+    const { code, stderr } = await startAndFail(config);
+    expect(code).toBe(1);
+    for (const field of [
+      'identified.limit',
+      'identified.windowMs',
+      'anonymous.limit',
+      'anonymous.windowMs',
+    ]) {
+      expect(stderr).toContain(`rateLimit.${field}`);
+    }
+    expect(stderr).toContain('rateLimit.whenRedisFails');
+    const good = [0, 15, 16, 17];
+    for (const index of trustedProxies.keys()) {
+      const named = stderr.includes(`trustedProxies[${index}]`);
+      expect(named, `trustedProxies[${index}] is named`).toBe(!good.includes(index));
+    }
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
+  it('is refused when a part is missing, misspelt or too much', async () => {
+    const config = configFor(
+      {
+        services,
+        routes,
+        trustedProxies: true,
+        rateLimit: {
+          identified: { limit: 1, windowMs: 1_000, burst: 3 },
+          anonymous: { limit: null },
+          whenRedisFails: undefined,
+          perRoute: {},
+        },
+      },
+      3,
+    );
+    const { code, stderr } = await startAndFail(config);
+    expect(code).toBe(1);
+    for (const word of [
+      'trustedProxies',
+      'burst',
+      'rateLimit.anonymous.limit',
+      'rateLimit.anonymous.windowMs',
+      'rateLimit.whenRedisFails',
+      'perRoute',
+    ]) {
+      expect(stderr).toContain(word);
+    }
+  });
+
+  it('is refused without its sections', async () => {
+    const config = configFor({ services, routes }, 3);
+    delete config.trustedProxies;
+    delete config.rateLimit;
+    const { code, stderr } = await startAndFail(config);
+    expect(code).toBe(1);
+    expect(stderr).toContain('trustedProxies');
+    expect(stderr).toContain('rateLimit');
+  });
+
+  it.each(['http://:canary-password@127.0.0.1:6379', '127.0.0.1:6379', 'not a url'])(
+    'is refused with REDIS_URL=%s, which is no redis URL',
+    async (url) => {
+      const { code, stderr } = await startAndFail(configFor({ services, routes }, 3), {
+        env: { REDIS_URL: url },
+      });
+      expect(code).toBe(1);
+      expect(stderr).toContain('REDIS_URL');
+      expect(stderr).toContain('redis://');
+      expect(stderr).not.toContain('canary-password');
+      expect(stderr).not.toMatch(/^\s+at /m);
+    },
+  );
+});
