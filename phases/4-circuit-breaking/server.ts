@@ -1,0 +1,41 @@
+import { join } from 'node:path';
+import pino from 'pino';
+import { readConfig, readEnvironment, StartError } from './config.ts';
+import { buildGateway } from './gateway.ts';
+import { connectRedis } from './redis.ts';
+
+// What is still in flight this long after a signal to stop is cut off.
+const DRAIN_MS = 10_000;
+
+async function main(): Promise<void> {
+  const environment = readEnvironment(process.env);
+  const config = readConfig(environment.GATEWAY_CONFIG ?? join(import.meta.dirname, 'gateway.json'));
+  const log = pino({ level: environment.LOG_LEVEL, base: null }, pino.destination({ sync: false }));
+  const redis = await connectRedis(environment.REDIS_URL, log);
+  const gateway = buildGateway(config, { log, now: () => performance.now(), redis });
+
+  const { HOST: host, PORT: port } = environment;
+  const url = await gateway.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
+    const cure = 'Stop what uses the port, or set PORT to another one.';
+    const reason = error.code === 'EADDRINUSE' ? `it is in use. ${cure}` : error.message;
+    throw new StartError(`Cannot listen on ${host}:${port}: ${reason}`);
+  });
+  log.info({ url }, 'listening');
+
+  const stop = async (signal: string) => {
+    log.info({ signal }, 'stopping');
+    setTimeout(() => gateway.server.closeAllConnections(), DRAIN_MS);
+    // Connections that become idle from now on would keep the server open until their keep-alive ends.
+    setInterval(() => gateway.server.closeIdleConnections(), 50);
+    await gateway.close();
+    // Flushed first: at exit the rest is written in a loop that never ends once stdout has no reader.
+    log.flush(() => process.exit(0));
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}
+
+main().catch((error) => {
+  console.error(error instanceof StartError ? error.message : error);
+  process.exit(1);
+});
