@@ -1,0 +1,69 @@
+import { devNull } from 'node:os';
+import type { RunOptions } from './run-options.ts';
+
+const key = '-H "X-API-Key: demo-mobile-app-key"';
+// curl itself counts through [1-7], in every shell.
+const statusOnly = `-s -o ${devNull} -w "%{http_code}\\n"`;
+
+/** Three calls worth trying per phase; the newest of these serves for later phases too. */
+const tries: Array<(url: string, orders: string) => Array<[what: string, command: string]>> = [
+  (url) => [
+    ['the inventory, through the gateway', `curl ${url}/api/inventory`],
+    ['what reaches the orders service', `curl "${url}/api/orders/echo?x=1"`],
+    ['no route leads there: 404', `curl -i ${url}/api/nothing`],
+  ],
+  (url) => [
+    ['orders need a client: 401 without a key', `curl -i ${url}/api/orders/1`],
+    ['with a key: 200', `curl ${key} ${url}/api/orders/1`],
+    ['a wrong key is refused on public routes too', `curl -i -H "X-API-Key: wrong" ${url}/api/inventory`],
+  ],
+  (url) => [
+    ['what is left: see RateLimit', `curl -i ${url}/api/inventory/1`],
+    ['too many without a key: 429', `curl ${statusOnly} "${url}/api/inventory/1?[1-7]"`],
+    ['a client has a limit of its own', `curl -i ${key} ${url}/api/orders/1`],
+  ],
+  (url, orders) => [
+    ['break the orders service', `curl ${orders}/_faults -d fault=status -d status=500`],
+    [
+      '500 until the circuit opens, then 503 at once',
+      `curl ${statusOnly} ${key} "${url}/api/orders/1?[1-5]"`,
+    ],
+    ['mend it; the circuit closes after its cooldown', `curl -X DELETE ${orders}/_faults`],
+  ],
+];
+
+/** What the run command prints when everything answers. */
+export function greet(
+  { phase, config, services }: RunOptions,
+  urls: string[],
+  ports: RunOptions['servicePorts'],
+): string {
+  const [url = ''] = urls;
+  const inventory = `http://127.0.0.1:${ports.inventory}`;
+  const orders = `http://127.0.0.1:${ports.orders}`;
+  const facts = [`gateway   ${urls.join('  ')}`];
+  if (config) facts.push(`config    ${config}`);
+  if (services) facts.push(`services  inventory ${inventory}  orders ${orders}`);
+  if (phase.number >= 2 && !config) facts.push('keys      demo-mobile-app-key  demo-partner-web-key');
+  if (phase.number >= 3) facts.push(`Redis     ${describeRedis(process.env.REDIS_URL)}`);
+
+  const demo = tries[phase.number - 1] ?? tries.at(-1);
+  // What a config of one's own routes is not known here.
+  const calls = config || !demo ? [['is it well?', `curl -i ${url}/health`]] : demo(url, orders);
+  return `
+Phase ${phase.name} is ready.
+
+${facts.map((fact) => `  ${fact}`).join('\n')}
+
+Try:
+${calls.map(([what, command]) => `  # ${what}\n  ${command}`).join('\n')}
+
+Ctrl-C stops everything.
+`;
+}
+
+/** Host and port only: the URL may hold a password. */
+function describeRedis(url: string | undefined): string {
+  if (!url) return 'embedded, for this one process (REDIS_URL names a real one)';
+  return URL.canParse(url) ? new URL(url).host : 'the one that REDIS_URL names';
+}

@@ -1,0 +1,102 @@
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { defaultPorts } from '../upstreams/demo-services.ts';
+import { readArguments } from './arguments.ts';
+import { CliError } from './cli-error.ts';
+import { readNumber, readPort, refuseWords } from './option-values.ts';
+import { findPhase, listPhases, type Phase } from './phases.ts';
+
+/** What the command line asks for. */
+export interface RunOptions {
+  phase: Phase;
+  port: number;
+  instances: number;
+  /** Absolute path of the user's own config. */
+  config: string | undefined;
+  services: boolean;
+  servicePorts: typeof defaultPorts;
+  json: boolean;
+}
+
+const defaultPort = 3000;
+const maxInstances = 64;
+const firstPhaseWithRedis = 3;
+
+const usage = `Runs a phase of the gateway with the demo services.
+
+  npm start -- [options]            the newest phase
+  npm run phase:N -- [options]      phase ${listPhases()
+    .map(({ number }) => number)
+    .join(', ')}
+
+  --port NUMBER             where the gateway listens; default ${defaultPort}, 0 picks a free one
+  --config FILE             your own config instead of the gateway.json of the phase
+  --instances NUMBER        that many gateways on consecutive ports; default 1
+                            (from phase ${firstPhaseWithRedis} on they share a real Redis: set REDIS_URL)
+  --no-services             leave the demo services out
+  --inventory-port NUMBER   where inventory listens; default ${defaultPorts.inventory}, 0 picks a free one
+  --orders-port NUMBER      where orders listens; default ${defaultPorts.orders}, 0 picks a free one
+  --json                    the logs as they are, on stdout; everything else goes to stderr
+  --help                    this text
+
+REDIS_URL and LOG_LEVEL reach the gateway; PORT, HOST and GATEWAY_CONFIG are set by this command.`;
+
+/** Reads the command line; `undefined` after printing the help. A CliError says what is allowed. */
+export function readRunOptions(): RunOptions | undefined {
+  const { values, positionals } = readArguments(usage, {
+    port: { type: 'string' },
+    config: { type: 'string' },
+    instances: { type: 'string' },
+    'no-services': { type: 'boolean', default: false },
+    'inventory-port': { type: 'string' },
+    'orders-port': { type: 'string' },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h' },
+  });
+  if (values.help) {
+    console.log(usage);
+    return undefined;
+  }
+  const [word, ...surplus] = positionals;
+  const phase = findPhase(word);
+  refuseWords(usage, surplus);
+  const instances = readNumber('instances', values.instances, 1, [1, maxInstances]);
+  if (instances > 1 && phase.number >= firstPhaseWithRedis) requireRedis(phase);
+  const port = readPort('port', values.port, defaultPort);
+  if (port + instances - 1 > 65535) throw new CliError(`${instances} ports from ${port} on go past 65535.`);
+  return {
+    phase,
+    port,
+    instances,
+    config: values.config === undefined ? undefined : existing(values.config),
+    services: !values['no-services'],
+    servicePorts: {
+      inventory: readPort('inventory-port', values['inventory-port'], defaultPorts.inventory),
+      orders: readPort('orders-port', values['orders-port'], defaultPorts.orders),
+    },
+    json: values.json,
+  };
+}
+
+function requireRedis({ number }: Phase): void {
+  if (process.env.REDIS_URL) return;
+  throw new CliError(`Several instances of phase ${number} count in one Redis, and REDIS_URL is not set. Start one:
+
+  docker compose up -d redis        (in this folder)
+  sudo apt install redis-server     (Debian, Ubuntu; it starts by itself)
+  brew install redis && brew services start redis
+
+Then set REDIS_URL=redis://127.0.0.1:6379 in the environment and run this command again:
+
+  export REDIS_URL=redis://127.0.0.1:6379       (sh, bash, zsh)
+  $env:REDIS_URL = 'redis://127.0.0.1:6379'     (PowerShell)`);
+}
+
+function existing(file: string): string {
+  // npm runs its scripts in the root folder; INIT_CWD is where the user stands.
+  const path = resolve(process.env.INIT_CWD ?? process.cwd(), file);
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
+    throw new CliError(`There is no file ${path}. --config takes the path of a gateway config.`);
+  }
+  return path;
+}

@@ -1,0 +1,335 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { listPhases } from '../shared/cli/phases.ts';
+
+const root = join(import.meta.dirname, '..');
+const onWindows = process.platform === 'win32';
+const anyPorts = ['--port', '0', '--inventory-port', '0', '--orders-port', '0'];
+const patience = { timeout: 25_000, interval: 25 };
+
+let folder: string;
+const children: ChildProcess[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'run-command-'));
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill('SIGKILL');
+    await once(child, 'close');
+  }
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** `npm run phase:N -- …` without npm; its temporary files go to `folder`. */
+function run(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'shared/cli/run.ts', ...args], {
+    cwd: root,
+    env: {
+      ...process.env,
+      REDIS_URL: '',
+      LOG_LEVEL: 'info',
+      TMPDIR: folder,
+      TEMP: folder,
+      INIT_CWD: folder,
+      NO_COLOR: '1',
+      ...env,
+    },
+  });
+  children.push(child);
+  const seen = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk) => {
+    seen.stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    seen.stderr += chunk;
+  });
+  const ended = once(child, 'close').then(([code]) => code);
+  return { child, seen, ended };
+}
+
+/** The same, and waits until it says that it is ready. */
+async function start(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const running = run(
+    [...args, ...anyPorts.filter((_, n) => !args.includes(anyPorts[n - (n % 2)] ?? ''))],
+    env,
+  );
+  let over = false;
+  void running.ended.then(() => {
+    over = true;
+  });
+  const said = () => running.seen.stdout + running.seen.stderr;
+  await expect.poll(() => over || said().includes('Ctrl-C stops everything.'), patience).toBe(true);
+  if (over) throw new Error(`The command ended early:\n${said()}`);
+  const urls = (name: string) =>
+    new RegExp(`${name} +((?:http\\S+ *)+)`).exec(said())?.[1]?.trim().split(/ +/) ?? [];
+  const gateways = urls('gateway');
+  return {
+    ...running,
+    said,
+    gateways,
+    url: gateways[0] ?? '',
+    inventory: urls('inventory')[0] ?? '',
+    orders: urls('orders')[0] ?? '',
+  };
+}
+
+const answers = (url: string) =>
+  fetch(url).then(
+    () => true,
+    () => false,
+  );
+
+describe('npm run phase:N', () => {
+  test.each(listPhases())('$name: greets with three calls that lead somewhere', async ({ number, name }) => {
+    const { child, ended, said, url, inventory, orders } = await start([String(number)]);
+    expect(said()).toContain(`Phase ${name} is ready.`);
+    const calls = said().match(/^ {2}curl .*$/gm) ?? [];
+    expect(calls).toHaveLength(3);
+    for (const call of calls) {
+      const target = /https?:[^"\s]+/.exec(call)?.[0].replace(/\[.*\]/, '1') ?? '';
+      expect([url, orders]).toContain(new URL(target).origin);
+      expect(await answers(target)).toBe(true);
+    }
+    expect(said().includes('demo-mobile-app-key')).toBe(number >= 2);
+    expect(said().includes('Redis     embedded')).toBe(number >= 3);
+    child.kill('SIGTERM');
+    await ended;
+    await expect
+      .poll(() => Promise.all([url, inventory, orders].map(answers)), patience)
+      .toEqual([false, false, false]);
+  });
+
+  test('without a number: the newest phase', async () => {
+    const { said } = await start([]);
+    expect(said()).toContain(`Phase ${listPhases().at(-1)?.name} is ready.`);
+  });
+
+  test('routes to the services where they are, and shows requests in a line for people', async () => {
+    const { seen, url, orders } = await start(['1']);
+    const answer = await fetch(`${url}/api/orders/echo?secret=1`);
+    expect(await answer.json()).toMatchObject({ service: 'orders', headers: { host: new URL(orders).host } });
+    await expect
+      .poll(() => seen.stdout, patience)
+      .toMatch(/INFO: GET \/api\/orders\/echo 200 in [\d.]+ ms \(orders\)\n/);
+  });
+
+  test('--json: nothing but JSON lines on stdout, the rest on stderr', async () => {
+    const { child, seen, ended, url } = await start(['1', '--json']);
+    await fetch(`${url}/api/inventory`);
+    await expect.poll(() => seen.stdout, patience).toContain('"msg":"request"');
+    child.kill('SIGTERM');
+    await ended;
+    const lines = seen.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines).toContainEqual(expect.objectContaining({ msg: 'listening', url }));
+    expect(seen.stderr).toContain('Phase 1-routing is ready.');
+  });
+
+  test('--port and --instances: that many gateways on consecutive ports', async () => {
+    const port = await freePair();
+    const { seen, gateways } = await start(['1', '--port', String(port), '--instances', '2']);
+    expect(gateways).toEqual([`http://127.0.0.1:${port}`, `http://127.0.0.1:${port + 1}`]);
+    for (const url of gateways) expect((await fetch(`${url}/api/inventory`)).status).toBe(200);
+    for (const instance of [port, port + 1]) {
+      const line = new RegExp(`^${instance} .*GET /api/inventory 200`, 'm');
+      await expect.poll(() => seen.stdout, patience).toMatch(line);
+    }
+  });
+
+  test('--instances from phase 3 on: says how to get a Redis', async () => {
+    const { seen, ended } = run(['3', '--instances', '2', ...anyPorts]);
+    expect(await ended).toBe(1);
+    expect(seen.stderr).toMatch(/docker compose up -d redis.*apt install.*brew install.*REDIS_URL=redis:/s);
+    const withRedis = await start(['3', '--instances', '2'], { REDIS_URL: 'redis://:secret@127.0.0.1:1' });
+    expect(withRedis.gateways).toHaveLength(2);
+    expect(withRedis.said()).toContain('Redis     127.0.0.1:1\n');
+    expect(withRedis.said()).not.toContain('secret');
+  });
+
+  test('--no-services: the gateway alone', async () => {
+    const { said, url } = await start(['1', '--no-services', '--inventory-port', '1']);
+    expect(said()).not.toContain('services');
+    expect((await fetch(`${url}/api/inventory`)).status).toBe(502);
+  });
+
+  test("--config: the user's file, from where the user stands, and no promise about its routes", async () => {
+    const config = JSON.parse(readFileSync(join(root, 'phases/1-routing/gateway.json'), 'utf8'));
+    config.routes = [{ prefix: '/mine', service: 'inventory' }];
+    writeFileSync(join(folder, 'mine.json'), JSON.stringify(config));
+    const { said, url } = await start(['1', '--config', 'mine.json']);
+    expect((await fetch(`${url}/mine/warehouses`)).status).toBe(200);
+    expect(said()).toContain(join(folder, 'mine.json'));
+    expect(said()).not.toContain('/api/inventory');
+  });
+
+  test('--help prints every option', async () => {
+    const { seen, ended } = run(['--help']);
+    expect(await ended).toBe(0);
+    for (const option of ['port', 'config', 'instances', 'no-services', 'json']) {
+      expect(seen.stdout).toContain(`--${option}`);
+    }
+  });
+});
+
+describe('mistakes', () => {
+  test.each([
+    [['9'], /no phase "9".*1-routing/s],
+    [['1', '--prot', '1'], /Unknown option '--prot'.*--port NUMBER/s],
+    [['1', '3100'], /Did not expect "3100"\. Options of an npm script go after "--"/],
+    [['1', '--port', 'x'], /--port takes a whole number from 0 to 65535, not "x"/],
+    [['1', '--port'], /--port <value>' argument missing/],
+    [['1', '--instances', '0'], /--instances takes a whole number from 1 to/],
+    [['1', '--port', '65535', '--instances', '2'], /past 65535/],
+    [['1', '--config', 'nowhere.json'], /There is no file .*nowhere\.json/],
+  ])('%j is refused with what is allowed', async (args, message) => {
+    const { seen, ended } = run(args);
+    expect(await ended).toBe(1);
+    expect(seen.stderr).toMatch(message);
+    expect(seen.stderr).not.toMatch(/\n +at /);
+    expect(seen.stdout).toBe('');
+  });
+
+  test.each([
+    ['--port', /Port PORT on 127\.0\.0\.1 is already in use; the gateway wants it\.\n.*--port NUMBER/],
+    ['--inventory-port', /Port PORT .*"inventory" wants it\.\n.*--inventory-port NUMBER/],
+    ['--orders-port', /Port PORT .*"orders" wants it\.\n.*--orders-port NUMBER/],
+  ])('a busy port is explained: %s', async (option, message) => {
+    const blocker = net.createServer().listen(0, '127.0.0.1');
+    await once(blocker, 'listening');
+    const { port } = blocker.address() as net.AddressInfo;
+    const { seen, ended } = run(['1', ...anyPorts, option, String(port)]);
+    expect(await ended).toBe(1);
+    expect(seen.stderr.replaceAll(String(port), 'PORT')).toMatch(message);
+    expect(seen.stderr).not.toMatch(/\n +at /);
+    blocker.close();
+  });
+
+  test('a config that the gateway refuses: its words, its exit code, and everything else ends', async () => {
+    writeFileSync(join(folder, 'bad.json'), '{ "services": {}, "routes": 7 }');
+    const { seen, ended } = run(['1', '--config', 'bad.json', ...anyPorts]);
+    expect(await ended).toBe(1);
+    expect(seen.stderr).toMatch(/routes: /);
+    expect(seen.stderr).toMatch(
+      /The gateway on http:\S+ ended with exit code 1; everything else stops too\./,
+    );
+  });
+});
+
+describe('the end', () => {
+  /** Environment that has every gateway leave its pid in a file, and die with code 7 when the file `die` appears. */
+  const watched = () => {
+    const code = `
+      import { existsSync, writeFileSync } from 'node:fs';
+      const folder = ${JSON.stringify(folder)};
+      if (process.argv[1].endsWith('server.ts')) {
+        writeFileSync(folder + '/' + process.pid + '.pid', '');
+        setInterval(() => {
+          if (!existsSync(folder + '/die')) return;
+          console.error('last words');
+          process.exit(7);
+        }, 20).unref();
+      }`;
+    writeFileSync(join(folder, 'watched.mjs'), code);
+    return { NODE_OPTIONS: `--import=${pathToFileURL(join(folder, 'watched.mjs')).href}` };
+  };
+
+  /** The gateways that were started, and whether each is still there. */
+  const pids = () =>
+    readdirSync(folder).flatMap((name) => (name.endsWith('.pid') ? [Number.parseInt(name, 10)] : []));
+  const alive = (pid: number) => {
+    try {
+      process.kill(pid, 0);
+      // In a container nobody may collect an orphan that has ended: it stays as a zombie.
+      return process.platform !== 'linux' || !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+    } catch {
+      return false;
+    }
+  };
+
+  test('a gateway that dies ends everything, with its exit code and its last words', async () => {
+    const { seen, ended, url, orders } = await start(['1', '--instances', '2'], watched());
+    writeFileSync(join(folder, 'die'), '');
+    expect(await ended).toBe(7);
+    expect(seen.stderr).toContain('last words');
+    expect(seen.stderr).toMatch(/The gateway on http:\S+ ended with exit code 7/);
+    expect([await answers(url), await answers(orders)]).toEqual([false, false]);
+  });
+
+  test.skipIf(onWindows).each(['SIGINT', 'SIGHUP'] as const)(
+    '%s: requests in flight finish, then nothing is left',
+    async (signal) => {
+      const { child, seen, ended, gateways, inventory, orders } = await start(
+        ['1', '--instances', '2'],
+        watched(),
+      );
+      await fetch(`${inventory}/_faults`, { method: 'PUT', body: '{"fault":"slow","ms":400}' });
+      const slow = gateways.map((url) => fetch(`${url}/api/inventory`));
+      await expect
+        .poll(async () => (await (await fetch(`${inventory}/_faults`)).json()) as object, patience)
+        .toMatchObject({ requests: 2 });
+      child.kill(signal);
+      for (const answer of await Promise.all(slow)) expect(answer.status).toBe(200);
+      expect(await ended).toBe(0);
+      expect(pids().map(alive)).toEqual([false, false]);
+      expect(seen.stdout.match(/INFO: stopping/g)).toHaveLength(2);
+      expect(await Promise.all([...gateways, inventory, orders].map(answers))).toEqual([
+        false,
+        false,
+        false,
+        false,
+      ]);
+      expect(readdirSync(folder).filter((name) => name.startsWith('phased-gateway'))).toEqual([]);
+    },
+  );
+
+  test.skipIf(onWindows)('a second Ctrl-C kills what still works', async () => {
+    const { child, ended, url, inventory } = await start(['1']);
+    await fetch(`${inventory}/_faults`, { method: 'PUT', body: '{"fault":"hang"}' });
+    const hanging = fetch(`${url}/api/inventory`).catch(() => 'broken');
+    await expect
+      .poll(async () => (await (await fetch(`${inventory}/_faults`)).json()) as object, patience)
+      .toMatchObject({ requests: 1 });
+    const pressing = setInterval(() => child.kill('SIGINT'), 100);
+    const code = await ended;
+    clearInterval(pressing);
+    expect(code).toBe(130);
+    expect(await hanging).toBe('broken');
+    await expect.poll(() => answers(url), patience).toBe(false);
+  });
+
+  test('a command that is killed leaves no gateway behind', async () => {
+    const { child, ended } = await start(['1', '--instances', '2'], watched());
+    child.kill('SIGKILL');
+    await ended;
+    expect(pids()).toHaveLength(2);
+    await expect.poll(() => pids().map(alive), patience).toEqual([false, false]);
+  });
+});
+
+/** A port that is free together with the next one, below those that systems hand out for port 0. */
+async function freePair(): Promise<number> {
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 7000);
+    if ((await isFree(port)) && (await isFree(port + 1))) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const probe = net.createServer().listen(port, '127.0.0.1');
+  const free = await once(probe, 'listening').then(
+    () => true,
+    () => false,
+  );
+  if (free) await new Promise((closed) => probe.close(closed));
+  return free;
+}
