@@ -1,0 +1,52 @@
+import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readArguments } from './arguments.ts';
+import { CliError, runCommand } from './cli-error.ts';
+import { hashPhase, readLock, writeLock } from './phase-hash.ts';
+import { findPhase, listPhases, root } from './phases.ts';
+
+const usage = `npm run freeze -- PHASE --why "REASON"
+
+Records the hash of a phase in phases/phases.lock.json, and the reason in phases/ERRATA.md.
+The first recording of a phase needs no reason and adds none.
+  --help   this text`;
+
+const errataFile = join(root, 'phases', 'ERRATA.md');
+const errataHead = `# Errata
+
+What was changed in a phase after it was frozen, and why. \`npm run freeze\` writes this list.
+
+`;
+
+function main(): void {
+  const { values, positionals } = readArguments(usage, {
+    why: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  });
+  console.log(values.help ? usage : freeze(positionals, values.why));
+}
+
+function freeze(words: string[], reason: string | undefined): string {
+  if (words.length !== 1) {
+    const known = listPhases().map(({ number }) => number);
+    throw new CliError(`Name one phase: ${known.join(', ')}.\n\n${usage}`);
+  }
+  const { number, name, folder } = findPhase(words[0]);
+  const lock = readLock();
+  const recorded = lock[name];
+  const why = reason?.replace(/\s+/g, ' ').trim();
+  if (recorded !== undefined && !why) {
+    throw new CliError(`${name} is frozen: say why it changes. npm run freeze -- ${number} --why "REASON"`);
+  }
+  const hash = hashPhase(folder);
+  if (recorded === hash) return `${name} is as recorded. Nothing was written.`;
+
+  writeLock({ ...lock, [name]: hash });
+  if (!existsSync(errataFile)) writeFileSync(errataFile, errataHead);
+  if (recorded !== undefined) {
+    appendFileSync(errataFile, `- ${new Date().toISOString().slice(0, 10)}, ${name}: ${why}\n`);
+  }
+  return `${name} is frozen as ${hash.slice(0, 12)}.\nNext: npm test, then commit phases/ as a whole.`;
+}
+
+await runCommand(main);
