@@ -1,0 +1,50 @@
+import { join } from 'node:path';
+import { type Cell, findDifference, formatMarkdown } from './ladder-grid.ts';
+import { listPairs } from './pairs.ts';
+import { readText } from './phase-files.ts';
+import { listPhases, root } from './phases.ts';
+import { type Counts, runProjects, sum } from './run-projects.ts';
+
+/** What a whole ladder has shown. */
+export interface Climb {
+  cells: Cell[];
+  /** One paragraph each; empty when everything is as expected. */
+  problems: string[];
+  /** The tests of the pairs that must pass, and one check for each pair that must fail. */
+  counts: Counts;
+}
+
+/** Runs every suite against every phase, and prints a line per finished file. */
+export async function climbLadder(print: (line: string) => void): Promise<Climb> {
+  const pairs = listPairs(listPhases());
+  const outcomes = await runProjects(
+    pairs.map(({ project }) => project),
+    print,
+  );
+  const cells = pairs.map((pair) => ({ ...pair, counts: outcomes.get(pair.project)?.counts ?? sum([]) }));
+  const expected = new Set(pairs.filter(({ mustPass }) => !mustPass).map(({ project }) => project));
+  const judged = [...outcomes].filter(([project]) => !expected.has(project)).map(([, outcome]) => outcome);
+  const stale = checkReadme(cells);
+  const checks = {
+    passed: cells.filter((cell) => !cell.mustPass && !findDifference(cell)).length,
+    // A pair that must pass and does not is counted by its tests already.
+    failed: cells.filter((cell) => cell.counts.failed === 0 && findDifference(cell)).length + stale.length,
+    skipped: 0,
+  };
+  return {
+    cells,
+    problems: [
+      ...judged.flatMap(({ failures }) => failures),
+      ...cells.flatMap((cell) => findDifference(cell) ?? []),
+      ...stale,
+    ],
+    counts: sum([...judged.map(({ counts }) => counts), checks]),
+  };
+}
+
+/** README.md shows the grid of a machine on which nothing was skipped. */
+function checkReadme(cells: Cell[]): string[] {
+  if (cells.some(({ counts, mustPass }) => mustPass && (counts.skipped > 0 || counts.failed > 0))) return [];
+  if (readText(join(root, 'README.md')).includes(formatMarkdown(cells))) return [];
+  return ['README.md shows another grid than this. Paste what "npm run ladder -- --markdown" prints.'];
+}

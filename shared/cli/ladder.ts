@@ -1,0 +1,31 @@
+import { readArguments } from './arguments.ts';
+import { CliError, runCommand } from './cli-error.ts';
+import { climbLadder } from './climb-ladder.ts';
+import { formatGrid, formatMarkdown } from './ladder-grid.ts';
+
+const usage = `npm run ladder -- [options]
+
+Runs every suite of the contract against every phase and prints the grid.
+Phase N must pass suites 1 to N and fail all later ones; anything else ends with exit code 1.
+  --markdown   the grid as the Markdown table of README.md; progress goes to stderr
+  --help       this text`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = readArguments(usage, {
+    markdown: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  });
+  if (positionals.length > 0) throw new CliError(`The ladder takes no names.\n\n${usage}`);
+  if (values.help) console.log(usage);
+  else await climb(values.markdown ?? false);
+}
+
+async function climb(markdown: boolean): Promise<void> {
+  const { cells, problems } = await climbLadder(markdown ? console.error : console.log);
+  console.log(markdown ? formatMarkdown(cells) : `\n${formatGrid(cells)}\n`);
+  process.exitCode = 0;
+  if (problems.length > 0) throw new CliError(`${problems.join('\n\n')}\n\nThe grid is not as expected.`);
+  if (!markdown) console.log('The grid is as expected. Next: npm run diff shows what the newest phase adds.');
+}
+
+await runCommand(main);

@@ -1,0 +1,122 @@
+import { stripVTControlCharacters } from 'node:util';
+import { createVitest, type TestCase, type TestModule, type TestSuite } from 'vitest/node';
+import { root } from './phases.ts';
+
+/** What became of tests; a file or hook that breaks counts as one failure. */
+export interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** How a vitest project ended. */
+export interface Outcome {
+  counts: Counts;
+  /** One paragraph per failure: project, file, sentence, reason. */
+  failures: string[];
+}
+
+/** Adds counts up. */
+export function sum(all: Iterable<Counts>): Counts {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const { passed, failed, skipped } of all) {
+    total.passed += passed;
+    total.failed += failed;
+    total.skipped += skipped;
+  }
+  return total;
+}
+
+/** '61 passed, 0 failed', and what was skipped if anything was. */
+export function formatCounts({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+}
+
+/**
+ * Runs vitest projects in this process, prints a line per finished file, and returns what became of each project.
+ * Errors outside any test stand under a name of their own. Sets process.exitCode when a test fails.
+ */
+export async function runProjects(
+  names: string[],
+  print: (line: string) => void,
+): Promise<Map<string, Outcome>> {
+  const said = new Set<string>();
+  const vitest = await createVitest('test', {
+    root,
+    watch: false,
+    project: names,
+    passWithNoTests: true,
+    reporters: [
+      {
+        onTestModuleEnd: (module) => print(progressLine(module)),
+        // What a suite says, it says against every phase: once is enough.
+        onUserConsoleLog: ({ content }) => {
+          if (!said.has(content)) print(content.trim());
+          said.add(content);
+        },
+      },
+    ],
+  });
+  try {
+    const { testModules, unhandledErrors } = await vitest.start();
+    const outcomes = new Map(names.map((name) => [name, combine(testModules, name)]));
+    if (unhandledErrors.length > 0) {
+      const failures = unhandledErrors.map((error) => `outside any test\n${describe(error)}`);
+      outcomes.set('', { counts: { passed: 0, failed: failures.length, skipped: 0 }, failures });
+    }
+    return outcomes;
+  } finally {
+    await vitest.close();
+  }
+}
+
+function combine(modules: TestModule[], project: string): Outcome {
+  const outcomes = modules.filter((module) => module.project.name === project).map(judge);
+  return {
+    counts: sum(outcomes.map(({ counts }) => counts)),
+    failures: outcomes.flatMap(({ failures }) => failures),
+  };
+}
+
+function progressLine(module: TestModule): string {
+  return `  ${module.project.name.padEnd(15)}  ${module.relativeModuleId}  ${formatCounts(judge(module).counts)}`;
+}
+
+function judge(module: TestModule): Outcome {
+  const failures = findFailures(module);
+  const count = (state: 'passed' | 'skipped') => [...module.children.allTests(state)].length;
+  return {
+    counts: { passed: count('passed'), failed: failures.length, skipped: count('skipped') },
+    failures,
+  };
+}
+
+/** Failed tests, and hooks and files that broke: vitest calls the tests behind those skipped. */
+function findFailures(module: TestModule): string[] {
+  const found: string[] = [];
+  const add = (what: TestModule | TestSuite | TestCase, errors: readonly unknown[] | undefined) => {
+    const name = what.type === 'module' ? '' : ` > ${what.fullName}`;
+    const where = `${module.project.name}  ${module.relativeModuleId}${name}`;
+    if (errors && errors.length > 0) found.push([where, ...errors.map(describe)].join('\n'));
+  };
+  add(module, module.errors());
+  for (const suite of module.children.allSuites()) add(suite, suite.errors());
+  for (const test of module.children.allTests('failed')) add(test, test.result().errors);
+  return found;
+}
+
+/** Message, difference, cause and place of an error that vitest has serialised. */
+function describe(error: unknown): string {
+  const { message, diff, cause, stacks } = error as SerializedError;
+  const [place] = stacks ?? [];
+  const at = place && `at ${place.file}:${place.line}`;
+  const lines = [message ?? String(error), diff, cause?.message, at].filter(Boolean).join('\n');
+  return stripVTControlCharacters(lines).replaceAll(/^/gm, '    ');
+}
+
+interface SerializedError {
+  message?: string;
+  diff?: string;
+  cause?: { message?: string };
+  stacks?: Array<{ file: string; line: number }>;
+}

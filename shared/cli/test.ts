@@ -1,0 +1,54 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { runCommand } from './cli-error.ts';
+import { climbLadder } from './climb-ladder.ts';
+import { colour } from './colour.ts';
+import { formatGrid } from './ladder-grid.ts';
+import { root } from './phases.ts';
+import { type Counts, formatCounts, runProjects, sum } from './run-projects.ts';
+
+// npm test: everything, in the order in which a mistake is found soonest. The last line counts the tests, and each
+// of types, lint and the pairs of the ladder that must fail as one.
+async function main(): Promise<void> {
+  const counts: Counts[] = [];
+
+  printHeading('Types: tsc --noEmit');
+  counts.push(runTool('typescript/bin/tsc', '--noEmit'));
+
+  printHeading('Lint and format: biome check');
+  counts.push(runTool('@biomejs/biome/bin/biome', 'check', '.'));
+
+  printHeading('Structure: test/');
+  for (const structure of (await runProjects(['structure'], console.log)).values()) {
+    printProblems(structure.failures);
+    counts.push(structure.counts);
+  }
+
+  printHeading('Ladder: every suite against every phase');
+  const ladder = await climbLadder(console.log);
+  console.log(`\n${formatGrid(ladder.cells)}`);
+  printProblems(ladder.problems);
+  counts.push(ladder.counts);
+
+  const total = sum(counts);
+  process.exitCode = total.failed > 0 ? 1 : 0;
+  console.log(`\n${formatCounts(total)}`);
+}
+
+function printHeading(text: string): void {
+  console.log(`\n${colour.bold(text)}`);
+}
+
+function printProblems(problems: string[]): void {
+  for (const problem of problems) console.log(`\n${colour.red('FAILED')} ${problem}`);
+}
+
+/** Runs a tool of node_modules; it counts as one test. */
+function runTool(script: string, ...args: string[]): Counts {
+  const path = join(root, 'node_modules', ...script.split('/'));
+  const { status } = spawnSync(process.execPath, [path, ...args], { cwd: root, stdio: 'inherit' });
+  const passed = status === 0 ? 1 : 0;
+  return { passed, failed: 1 - passed, skipped: 0 };
+}
+
+await runCommand(main);

@@ -1,0 +1,67 @@
+import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll } from 'vitest';
+import { root } from '../shared/cli/phases.ts';
+
+/** How a command ended, and what it printed. */
+export interface Result {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** A repository of its own in a temporary folder, with the real commands and phases made up for the test. */
+export interface Sandbox {
+  read(path: string): string;
+  write(path: string, text: string): void;
+  /** Runs shared/cli/COMMAND.ts there, without colour unless the environment asks for it. */
+  run(command: string, words?: string[], env?: Record<string, string>): Promise<Result>;
+  git(...words: string[]): Promise<Result>;
+}
+
+const home = mkdtempSync(join(tmpdir(), 'gateway-test-'));
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+const settings = [
+  'user.name=test',
+  'user.email=test@localhost',
+  'core.autocrlf=false',
+  'commit.gpgsign=false',
+];
+const gitOptions = settings.flatMap((setting) => ['-c', setting]);
+
+/** Makes a sandbox out of files by path; it goes when the tests of the file have ended. */
+export function makeSandbox(files: Record<string, string>): Sandbox {
+  const folder = mkdtempSync(join(home, 'sandbox-'));
+  cpSync(join(root, 'shared', 'cli'), join(folder, 'shared', 'cli'), { recursive: true });
+  cpSync(join(root, 'package.json'), join(folder, 'package.json'));
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
+
+  const write = (path: string, text: string) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  };
+  for (const [path, text] of Object.entries(files)) write(path, text);
+
+  const execute = (file: string, words: string[], env: Record<string, string> = {}) => {
+    // FORCE_COLOR comes from vitest; GIT_DIR and the like, set inside a git hook, would lead to another repository.
+    const inherited = Object.entries(process.env).filter(([name]) => !/^(?:FORCE_COLOR$|GIT_)/.test(name));
+    const all = { ...Object.fromEntries(inherited), GIT_CEILING_DIRECTORIES: home, ...env };
+    return new Promise<Result>((resolve, reject) => {
+      execFile(file, words, { cwd: folder, env: all }, (error, stdout, stderr) => {
+        const code = error === null ? 0 : error.code;
+        if (typeof code === 'number') resolve({ code, stdout, stderr });
+        else reject(error);
+      });
+    });
+  };
+  return {
+    read: (path) => readFileSync(join(folder, path), 'utf8'),
+    write,
+    run: (command, words = [], env) =>
+      execute(process.execPath, ['--import', 'tsx', `shared/cli/${command}.ts`, ...words], env),
+    git: (...words) => execute('git', [...gitOptions, ...words]),
+  };
+}
