@@ -1,0 +1,108 @@
+import { describe, expect, test } from 'vitest';
+import { comparePhases, inheritedLines } from '../shared/cli/phase-diff.ts';
+import { readPhaseFiles } from '../shared/cli/phase-files.ts';
+import { hashPhase, readLock } from '../shared/cli/phase-hash.ts';
+import { listPhases } from '../shared/cli/phases.ts';
+import { findForeignImports } from './foreign-imports.ts';
+
+// A line that was altered counts twice, once removed and once added, as in the summary of a diff.
+const stepBudget = 30;
+const required = [
+  'README.md',
+  'config.ts',
+  'forward.ts',
+  'gateway.json',
+  'gateway.ts',
+  'problem.ts',
+  'server.ts',
+];
+const phases = listPhases();
+
+test('the phases are numbered 1, 2, 3 … without a gap', () => {
+  expect(phases.length).toBeGreaterThan(0);
+  expect(phases.map(({ number }) => number)).toEqual(phases.map((_, index) => index + 1));
+});
+
+for (const { number, name, folder } of phases) {
+  describe(name, () => {
+    const files = readPhaseFiles(folder);
+    const sources = [...files].filter(([path]) => path.endsWith('.ts'));
+
+    test('is flat and has the files that every phase has', () => {
+      expect([...files.keys()].filter((path) => path.includes('/'))).toEqual([]);
+      expect([...files.keys()]).toEqual(expect.arrayContaining(required));
+    });
+
+    test.each(sources)(
+      '%s imports only its own folder, node:* and the dependencies of package.json',
+      (path, text) => {
+        expect(findForeignImports(folder, text), path).toEqual([]);
+      },
+    );
+
+    test('is as recorded in phases.lock.json', () => {
+      const next = `${name} differs from its record: npm run freeze -- ${number} --why "REASON"`;
+      expect(hashPhase(folder), next).toBe(readLock()[name]);
+    });
+  });
+}
+
+test('phases.lock.json records these phases and no other', () => {
+  expect(Object.keys(readLock())).toEqual(phases.map(({ name }) => name));
+});
+
+const steps = phases.slice(1).map((to, index) => ({ from: phases[index] ?? to, to }));
+
+for (const { from, to } of steps) {
+  describe(`the step from ${from.name} to ${to.name}`, () => {
+    const changes = comparePhases(from.folder, to.folder);
+    const lines = inheritedLines(changes);
+
+    test(`changes ${lines} lines of inherited TypeScript files, at most ${stepBudget} are allowed`, () => {
+      const each = changes
+        .filter(({ kind }) => kind === 'changed')
+        .map(({ path, added, removed }) => `${path} +${added} -${removed}`);
+      expect(lines, each.join(', ')).toBeLessThanOrEqual(stepBudget);
+    });
+
+    test('keeps every inherited file where it was', () => {
+      expect(changes.filter(({ kind }) => kind === 'removed').map(({ path }) => path)).toEqual([]);
+    });
+
+    test('changes no file that its README does not name', () => {
+      const differing = changes.filter(({ kind }) => kind !== 'unchanged').map(({ path }) => path);
+      const readme = readPhaseFiles(to.folder).get('README.md') ?? '';
+      expect(differing.filter((path) => path !== 'README.md' && !readme.includes(`\`${path}\``))).toEqual([]);
+    });
+  });
+}
+
+describe('the check of imports', () => {
+  const folder = phases[0]?.folder ?? '';
+  test.each([
+    `import { a } from '../2-client-identity/identify.ts';`,
+    `import '../../shared/cli/phases.ts';`,
+    `export * from "./no-such-file.ts";`,
+    `const a = await import('../x.ts');`,
+    `const a = await import(name);`,
+    `import type { A } from 'vitest';`,
+    `import fs from 'fs';`,
+    `import {\n  a,\n} from 'lodash';`,
+    `const a = require('undici');`,
+    `const lua = new URL('../fixed-window.lua', import.meta.url);`,
+    `const lua = join(import.meta.dirname, '..', 'fixed-window.lua');`,
+  ])('refuses %s', (line) => {
+    expect(findForeignImports(folder, line)).toHaveLength(1);
+  });
+
+  test.each([
+    `import { serve } from './gateway.ts';`,
+    `import type { Socket } from 'node:net';`,
+    `import { request } from '@fastify/http-proxy';`,
+    `import { request } from 'undici/types/pool';`,
+    `const lua = new URL('./gateway.json', import.meta.url);`,
+    `// from '../somewhere': a comment is no import, nor is 'import' in a sentence`,
+  ])('accepts %s', (line) => {
+    expect(findForeignImports(folder, line)).toEqual([]);
+  });
+});
