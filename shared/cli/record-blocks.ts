@@ -1,0 +1,79 @@
+/** A command of a recording and what it printed. */
+export interface RecordedCommand {
+  /** The lines above the command that begin with `# `. */
+  comments: string[];
+  command: string;
+  output: string;
+}
+
+/** A fenced block marked `console`: commands with their output. */
+export interface Recording {
+  /** Index of the opening fence among the lines of the document. */
+  begin: number;
+  /** Index of the closing fence. */
+  end: number;
+  /** Number of the phase in the comment above the block; undefined when the commands need no gateway. */
+  phase: string | undefined;
+  commands: RecordedCommand[];
+}
+
+const against = /^<!-- recorded against phase (\d+) -->$/;
+
+/** The recordings of a Markdown text, from top to bottom. */
+export function findRecordings(markdown: string): Recording[] {
+  const lines = markdown.split('\n');
+  const recordings: Recording[] = [];
+  let above = '';
+  for (let begin = 0; begin < lines.length; begin++) {
+    const line = lines[begin]?.trimEnd() ?? '';
+    const [, fence, language] = /^(`{3,})(.*)$/.exec(line) ?? [];
+    if (fence) {
+      const found = lines.findIndex((text, index) => index > begin && text.trimEnd() === fence);
+      const end = found === -1 ? lines.length : found;
+      if (language === 'console') {
+        const commands = splitCommands(lines.slice(begin + 1, end));
+        recordings.push({ begin, end, phase: against.exec(above)?.[1], commands });
+      }
+      begin = end;
+    }
+    if (line) above = line;
+  }
+  return recordings;
+}
+
+/** The Markdown text with the commands and outputs of these recordings, which were found in it. */
+export function writeRecordings(markdown: string, recordings: Recording[]): string {
+  const lines = markdown.split('\n');
+  for (const { begin, end, commands } of recordings.toReversed()) {
+    const entries = commands.map(({ comments, command, output }) =>
+      [...comments, `$ ${command}`, ...(output ? [output] : [])].join('\n'),
+    );
+    lines.splice(begin + 1, end - begin - 1, ...(entries.length > 0 ? [entries.join('\n\n')] : []));
+  }
+  return lines.join('\n');
+}
+
+function splitCommands(lines: string[]): RecordedCommand[] {
+  const entries: RecordedCommand[] = [];
+  let pending: string[] = [];
+  const close = () => {
+    const last = entries.at(-1);
+    const comments = last ? takeComments(pending) : pending;
+    if (last) last.output = pending.join('\n').trimEnd();
+    pending = [];
+    return comments;
+  };
+  for (const line of lines) {
+    if (line.startsWith('$ ')) entries.push({ comments: close(), command: line.slice(2).trim(), output: '' });
+    else pending.push(line);
+  }
+  close();
+  return entries;
+}
+
+/** Takes the comments of the next command from the end of what stands before it. */
+function takeComments(lines: string[]): string[] {
+  let first = lines.length;
+  while (lines[first - 1]?.startsWith('# ')) first -= 1;
+  return lines.splice(first);
+}

@@ -1,0 +1,85 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { devNull } from 'node:os';
+import manifest from '../../package.json' with { type: 'json' };
+import { CliError } from './cli-error.ts';
+import { root } from './phases.ts';
+import type { Ports } from './record-gateway.ts';
+
+const commandBudgetMs = 60_000;
+const scripts: Record<string, string> = manifest.scripts;
+
+/** True when there is a curl to run. */
+export const curlAvailable = spawnSync('curl', ['--version'], { windowsHide: true }).status === 0;
+
+/**
+ * Runs a documented command without a shell and returns what it prints, with the ports of the documents. A CliError
+ * says why a command cannot be recorded; a command that merely fails is recorded with its message.
+ */
+export async function runDocumented(command: string, ports: Ports): Promise<string> {
+  const words = splitWords(changePorts(command, ports));
+  const firstWord = words.findIndex((word) => !/^[A-Z_]+=/.test(word));
+  const assigned = words.slice(0, firstWord).map((word) => word.split(/=(.*)/s).slice(0, 2));
+  const [program, ...args] = words.slice(firstWord);
+  const env = { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1', ...Object.fromEntries(assigned) };
+
+  const output = await execute(...resolveProgram(program, args), env);
+  const back = new Map([...ports].map(([documented, real]) => [real, documented]));
+  const text = changePorts(output.replaceAll('\r\n', '\n'), back).trimEnd();
+  // These fields depend on the day and on curl's own connection.
+  return program === 'curl' ? text.replaceAll(/^(?:date|connection|keep-alive): .*\n?/gim, '') : text;
+}
+
+/** The words of a command line. Quotes work as in sh, but a `$` means nothing. */
+export function splitWords(line: string): string[] {
+  const words = line.match(/(?:[^\s"']|"(?:\\.|[^"\\])*"|'[^']*')+/g) ?? [];
+  return words.map((word) =>
+    word.replaceAll(
+      /"((?:\\.|[^"\\])*)"|'([^']*)'/g,
+      (_, double?: string, single?: string) => double?.replaceAll(/\\(["\\])/g, '$1') ?? single ?? '',
+    ),
+  );
+}
+
+function resolveProgram(program: string | undefined, args: string[]): [string, string[]] {
+  if (program === 'node') return [process.execPath, args];
+  if (program === 'npm' && args[0] === 'run') return [process.execPath, resolveScript(args.slice(1))];
+  if (program === 'curl') {
+    if (!curlAvailable)
+      throw new CliError('curl is not on PATH. Get it from https://curl.se, then try again.');
+    // Without ~/.curlrc, proxies and the progress bar, but with errors.
+    const plain = ['-q', '-sS', '--noproxy', '*', '--max-time', '30'];
+    return ['curl', [...plain, ...args.map((word) => (word === '/dev/null' ? devNull : word))]];
+  }
+  throw new CliError('A recorded command begins with curl, npm run or node.');
+}
+
+/** npm is a batch file on Windows, which only a shell could start; so its script is started instead. */
+function resolveScript([name = '', dashes, ...args]: string[]): string[] {
+  const [, file, words] = /^(?:node --import )?tsx (\S+)(.*)$/.exec(scripts[name] ?? '') ?? [];
+  if (file === undefined)
+    throw new CliError(`"npm run ${name}" starts no TypeScript file of the repository.`);
+  if (dashes !== undefined && dashes !== '--') throw new CliError('Options of an npm script go after "--".');
+  return ['--import', 'tsx', file, ...splitWords(words ?? ''), ...args];
+}
+
+function execute(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<string> {
+  const options = { cwd: root, env, timeout: commandBudgetMs, windowsHide: true };
+  return new Promise((resolve, reject) => {
+    execFile(program, args, options, (error, stdout, stderr) => {
+      // Any exit code will do: what a command prints when it fails is worth showing, too.
+      if (error && typeof error.code !== 'number') {
+        reject(new CliError(`${program} ended without an exit code: ${error.message}`));
+      } else {
+        // An answer may end without a line end; the message of curl still begins on a line of its own.
+        resolve([stdout, stderr].filter(Boolean).join(stdout.endsWith('\n') ? '' : '\n'));
+      }
+    });
+  });
+}
+
+function changePorts(text: string, ports: Ports): string {
+  return text.replaceAll(
+    /(127\.0\.0\.1|localhost):(\d+)/g,
+    (_, host: string, port: string) => `${host}:${ports.get(Number(port)) ?? port}`,
+  );
+}

@@ -1,0 +1,76 @@
+import { readdirSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import { CliError } from './cli-error.ts';
+import { readText } from './phase-files.ts';
+import { findPhase, root } from './phases.ts';
+import { agree } from './record-agreement.ts';
+import { findRecordings, type Recording, writeRecordings } from './record-blocks.ts';
+import { runDocumented } from './record-command.ts';
+import { type Ports, withGateway } from './record-gateway.ts';
+
+const noGateway: Ports = new Map();
+const foreign = ['node_modules', '.git', 'workspace', 'coverage'];
+
+/** A command whose output is not what the document shows. */
+export interface Difference {
+  command: string;
+  shown: string;
+  real: string;
+}
+
+/** What came of running the recordings of a document again. */
+export interface Rerun {
+  commands: number;
+  differences: Difference[];
+  /** The document with the real output where it differs. */
+  text: string;
+}
+
+/** The Markdown files of the repository that hold recordings, as paths from its root with `/`. */
+export function listRecordedFiles(folder = root): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .filter(({ name }) => !foreign.includes(name))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return listRecordedFiles(path);
+      if (!entry.name.endsWith('.md') || findRecordings(readText(path)).length === 0) return [];
+      return [relative(root, path).split(sep).join('/')];
+    });
+}
+
+/** Runs the recordings of a Markdown file again, block by block. A CliError names the file and line it is about. */
+export async function rerunFile(file: string): Promise<Rerun> {
+  const markdown = readText(join(root, file));
+  const recordings = findRecordings(markdown);
+  const differences: Difference[] = [];
+  for (const recording of recordings) {
+    try {
+      differences.push(...(await rerun(recording)));
+    } catch (error) {
+      if (error instanceof CliError) throw new CliError(`${file}:${recording.begin + 1}: ${error.message}`);
+      throw error;
+    }
+  }
+  const commands = recordings.reduce((sum, recording) => sum + recording.commands.length, 0);
+  return { commands, differences, text: writeRecordings(markdown, recordings) };
+}
+
+/** Puts the real output into the recording where it differs, and says where that was. */
+async function rerun({ phase, commands }: Recording): Promise<Difference[]> {
+  const runAll = async (ports: Ports) => {
+    const differences: Difference[] = [];
+    for (const recorded of commands) {
+      const { command, output: shown } = recorded;
+      const real = await runDocumented(command, ports);
+      if (agree(shown, real)) continue;
+      differences.push({ command, shown, real });
+      recorded.output = real;
+    }
+    return differences;
+  };
+  if (phase !== undefined) return withGateway(findPhase(phase), runAll);
+  if (commands.some(({ command }) => command.startsWith('curl '))) {
+    throw new CliError('Say above the block which gateway curl calls: <!-- recorded against phase 1 -->');
+  }
+  return runAll(noGateway);
+}

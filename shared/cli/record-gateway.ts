@@ -1,0 +1,50 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { defaultPorts, startDemoServices } from '../upstreams/demo-services.ts';
+import { CliError } from './cli-error.ts';
+import type { Phase } from './phases.ts';
+import { redirectConfig } from './run-config.ts';
+import { startGateway } from './run-gateway.ts';
+import { findPorts } from './run-ports.ts';
+
+/** From the ports that the documents show to those really in use. */
+export type Ports = ReadonlyMap<number, number>;
+
+const documentedPort = 3000;
+
+/** Calls `use` beside a fresh gateway of the phase and fresh demo services, all on free ports, and ends them. */
+export async function withGateway<T>(phase: Phase, use: (ports: Ports) => Promise<T>): Promise<T> {
+  delete process.env.REDIS_URL; // recordings show the embedded Redis, which is empty at every start
+  const [gatewayPort = 0, inventory = 0, orders = 0] = await findFourDigitPorts();
+  const folder = await mkdtemp(join(tmpdir(), 'phased-gateway-'));
+  const services = await startDemoServices({ inventory, orders });
+  const config = await redirectConfig(join(phase.folder, 'gateway.json'), { inventory, orders }, folder);
+  let output = '';
+  const keep = (line: string) => {
+    output += `${line}\n`;
+  };
+  const gateway = startGateway(phase, gatewayPort, config, { onLog: keep, onError: keep });
+  try {
+    if (!(await gateway.ready())) throw new CliError(`Phase ${phase.name} does not start:\n${output}`);
+    const ports = new Map([
+      [documentedPort, gatewayPort],
+      [defaultPorts.inventory, inventory],
+      [defaultPorts.orders, orders],
+    ]);
+    return await use(ports);
+  } finally {
+    await gateway.stop();
+    await services.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Three ports with as many digits as those in the documents: a body that names one keeps its Content-Length. */
+async function findFourDigitPorts(): Promise<number[]> {
+  for (;;) {
+    const first = 5000 + Math.floor(Math.random() * 4990);
+    const ports = await findPorts(first, 3).catch(() => undefined);
+    if (ports) return ports;
+  }
+}

@@ -1,0 +1,132 @@
+import { describe, expect, test } from 'vitest';
+import { agree } from '../shared/cli/record-agreement.ts';
+import { findRecordings, writeRecordings } from '../shared/cli/record-blocks.ts';
+import { curlAvailable, runDocumented, splitWords } from '../shared/cli/record-command.ts';
+import { listRecordedFiles, rerunFile } from '../shared/cli/record-file.ts';
+
+const noPorts = new Map<number, number>();
+const perFileMs = 300_000;
+
+if (!curlAvailable) {
+  const message =
+    'curl is not on PATH: the recordings in the documents are not checked. Get it from https://curl.se.';
+  if (process.env.CI === 'true') throw new Error(message);
+  console.warn(message);
+}
+
+describe('the documents show what really happens', () => {
+  test.skipIf(!curlAvailable).each(listRecordedFiles())('in %s', { timeout: perFileMs }, async (file) => {
+    const { differences } = await rerunFile(file);
+    expect(differences, 'Next: npm run docs, then read what it changed.').toEqual([]);
+  });
+});
+
+describe('a recording', () => {
+  const markdown = [
+    'Text.',
+    '',
+    '<!-- recorded against phase 3 -->',
+    '```console',
+    '# first',
+    '$ curl -i http://127.0.0.1:3000/',
+    'HTTP/1.1 200 OK',
+    '',
+    '{}',
+    '',
+    '# second',
+    '$ npm run diff',
+    '```',
+    '',
+    '````md',
+    '```console',
+    '$ not a command',
+    '```',
+    '````',
+    '```console',
+    '$ npm run key -- me',
+    '```',
+    'End.',
+  ].join('\n');
+
+  test('is a block marked console, with the phase named above it', () => {
+    expect(findRecordings(markdown).map(({ phase, commands }) => ({ phase, commands }))).toEqual([
+      {
+        phase: '3',
+        commands: [
+          {
+            comments: ['# first'],
+            command: 'curl -i http://127.0.0.1:3000/',
+            output: 'HTTP/1.1 200 OK\n\n{}',
+          },
+          { comments: ['# second'], command: 'npm run diff', output: '' },
+        ],
+      },
+      { phase: undefined, commands: [{ comments: [], command: 'npm run key -- me', output: '' }] },
+    ]);
+  });
+
+  test('is written back where it was found', () => {
+    const recordings = findRecordings(markdown);
+    expect(writeRecordings(markdown, recordings)).toBe(markdown);
+    for (const { commands } of recordings) for (const recorded of commands) recorded.output = 'new\nlines';
+    const written = writeRecordings(markdown, recordings);
+    expect(written).toContain(
+      '$ curl -i http://127.0.0.1:3000/\nnew\nlines\n\n# second\n$ npm run diff\nnew\nlines\n```\n',
+    );
+    expect(written).toContain('$ not a command\n```\n````\n');
+    expect(findRecordings(written).flatMap(({ commands }) => commands.map(({ output }) => output))).toEqual(
+      Array(3).fill('new\nlines'),
+    );
+  });
+});
+
+describe('a recorded command', () => {
+  test('is split into words as sh does', () => {
+    expect(splitWords(`curl -d "{\\"a\\": 1}"  'b "c"' X-A:" d" -w "%{http_code}\\n" ""`)).toEqual([
+      'curl',
+      '-d',
+      '{"a": 1}',
+      'b "c"',
+      'X-A: d',
+      '-w',
+      '%{http_code}\\n',
+      '',
+    ]);
+  });
+
+  test('may be an npm script or node, with variables before it; its failure is shown', async () => {
+    expect(await runDocumented('npm run key -- "a b"', noPorts)).toMatch(/^"a b" cannot name a client\./);
+    expect(await runDocumented('MY_WORD=yes node -p "process.env.MY_WORD"', noPorts)).toBe('yes');
+  });
+
+  test.for([
+    ['rm -r phases', 'A recorded command begins with curl, npm run or node.'],
+    ['npm test', 'A recorded command begins with curl, npm run or node.'],
+    ['npm run nothing', '"npm run nothing" starts no TypeScript file of the repository.'],
+    ['npm run diff --stat', 'Options of an npm script go after "--".'],
+  ] as const)('is not %s', async ([command, message]) => {
+    await expect(runDocumented(command, noPorts)).rejects.toThrow(message);
+  });
+});
+
+describe('two outputs agree', () => {
+  test.for([
+    ['in all words', 'HTTP/1.1 200 OK\n\n{}', 'HTTP/1.1 200 OK\n\n{}', true],
+    ['but for another status', 'HTTP/1.1 200 OK', 'HTTP/1.1 404 Not Found', false],
+    ['but for another line', 'a', 'a\nb', false],
+    ['with a few seconds less', 'ratelimit: "anonymous";r=4;t=60', 'ratelimit: "anonymous";r=4;t=56', true],
+    ['but for another window', 'ratelimit: "anonymous";r=4;t=60', 'ratelimit: "anonymous";r=4;t=30', false],
+    ['but for another quota', 'ratelimit: "anonymous";r=4;t=60', 'ratelimit: "anonymous";r=3;t=60', false],
+    ['with a few seconds less to wait', 'Retry-After: 30', 'Retry-After: 29', true],
+    ['but for another wait', 'retry-after: 30', 'retry-after: 1', false],
+    ['with another digest', `SHA-256  ${'0'.repeat(64)}`, `SHA-256  ${'f'.repeat(64)}`, true],
+    ['with another key', `key gw_${'a'.repeat(43)}`, `key gw_${'_'.repeat(43)}`, true],
+    ['with another time', '"at": "2026-01-02T03:04:05.678Z"', '"at": "2027-01-02T03:04:05.678Z"', true],
+    ['with another duration', '{"durationMs":1.9}', '{"durationMs":12}', true],
+    ['with another curl', '"user-agent": "curl/7.88.1"', '"user-agent": "curl/8.5.0"', true],
+    ['with other words of curl', 'curl: (18) transfer closed', 'curl: (18) end of response', true],
+    ['but for another failure', 'curl: (18) transfer closed', 'curl: (52) Empty reply', false],
+  ] as const)('%s', ([, before, after, expected]) => {
+    expect(agree(before, after)).toBe(expected);
+  });
+});
