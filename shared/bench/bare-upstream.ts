@@ -1,0 +1,31 @@
+// The service behind every gateway, in its own process: as little work as Node can do per request.
+//   GET  /200     that many bytes, for any number
+//   GET  /slow    200 bytes, after half a second
+//   POST anything 204, when the body has arrived
+import { createServer } from 'node:http';
+
+const SLOW_MS = 500;
+const bodies = new Map<string, Buffer>();
+
+function bodyFor(path: string): Buffer {
+  let body = bodies.get(path);
+  if (!body) {
+    body = Buffer.alloc(Number(path.slice(1)) || 200, 'x');
+    bodies.set(path, body);
+  }
+  return body;
+}
+
+const server = createServer((request, response) => {
+  const path = request.url ?? '/';
+  const answer = () => {
+    const body = bodyFor(path);
+    response.writeHead(200, { 'content-type': 'text/plain', 'content-length': body.length });
+    response.end(body);
+  };
+  if (request.method === 'POST') request.resume().once('end', () => response.writeHead(204).end());
+  else if (path === '/slow') setTimeout(answer, SLOW_MS);
+  else answer();
+});
+server.listen({ port: Number(process.env.PORT), host: '127.0.0.1', backlog: 4096 });
+process.once('SIGTERM', () => process.exit(0));

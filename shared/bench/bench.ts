@@ -1,0 +1,125 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { relative } from 'node:path';
+import { readArguments } from '../cli/arguments.ts';
+import { CliError, runCommand } from '../cli/cli-error.ts';
+import { judge } from './goals.ts';
+import { loadProgram } from './load.ts';
+import { installPeers } from './peers.ts';
+import { leaveGatewayCore } from './processes.ts';
+import { goalRows, noiseSentence, writeReport } from './report.ts';
+import { describeMachine, type Results } from './results.ts';
+import { runScenario, type Scenario, scenarios } from './scenarios.ts';
+import { prepareSurroundings } from './surroundings.ts';
+import { tabulate, toText } from './tables.ts';
+
+const usage = `npm run bench -- [options]
+
+Measures what each phase costs, and holds it against the goals. About half an hour; wrk, nginx and redis-server on PATH.
+  --peers        beside other gateways; installs the npm ones into shared/bench/peers
+  --quick        two minutes, rough figures
+  --only A,B     these scenarios alone: ${scenarios.map(({ name }) => name).join(', ')}
+  --json FILE    writes every slice to a file
+  --from FILE    reads such a file instead of measuring
+  --report       writes docs/costs.md and its charts
+  --help         this text
+
+soak takes ten minutes more, and runs only when --only or --soak names it.
+  --soak         adds it to the others`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = readArguments(usage, {
+    peers: { type: 'boolean' },
+    quick: { type: 'boolean' },
+    only: { type: 'string' },
+    json: { type: 'string' },
+    from: { type: 'string' },
+    report: { type: 'boolean' },
+    soak: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  });
+  if (positionals.length > 0) throw new CliError(`The benchmark takes no names; use --only.\n\n${usage}`);
+  if (values.help) {
+    console.log(usage);
+    return;
+  }
+  const chosen = choose(values.only, values.quick ?? false, values.soak ?? false);
+  const results = values.from ? readResults(values.from) : await run(chosen, values);
+  if (values.json) writeFileSync(values.json, JSON.stringify(results));
+  console.log(`\n${noiseSentence(results)}\n\n${toText(goalRows(judge(results)))}\n`);
+  for (const { scenario, name, why } of results.leftOut)
+    console.log(`Left out of ${scenario}: ${name}: ${why}`);
+  if (values.report)
+    console.log(
+      `Written: ${writeReport(results)
+        .map((file) => relative('', file))
+        .join(', ')}`,
+    );
+  else console.log('Next: --json FILE keeps the figures, --report writes docs/costs.md.');
+}
+
+function choose(only: string | undefined, quick: boolean, soak: boolean): Scenario[] {
+  if (only === undefined) {
+    return scenarios.filter((scenario) => (quick ? scenario.quick : !scenario.onDemand || soak));
+  }
+  return only.split(',').map((name) => {
+    const scenario = scenarios.find((candidate) => candidate.name === name);
+    if (scenario) return scenario;
+    throw new CliError(
+      `There is no scenario "${name}". They are: ${scenarios.map((one) => one.name).join(', ')}.`,
+    );
+  });
+}
+
+function readResults(file: string): Results {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new CliError(`Cannot read ${file}: ${(error as Error).message}. Make it with --json.`);
+  }
+}
+
+async function run(chosen: Scenario[], options: { peers?: boolean; quick?: boolean }): Promise<Results> {
+  leaveGatewayCore();
+  if (options.peers) {
+    say('installing the peers');
+    await installPeers();
+  }
+  const load = loadProgram();
+  const around = await prepareSurroundings();
+  const plan = options.quick ? { rounds: 3, warmUpSeconds: 1 } : { rounds: 15, warmUpSeconds: 4 };
+  const results: Results = {
+    date: new Date().toISOString(),
+    quick: options.quick ?? false,
+    rounds: plan.rounds,
+    machine: describeMachine(around, load),
+    found: [],
+    leftOut: [],
+  };
+  for (const [i, scenario] of chosen.entries()) {
+    const found = await runScenario(
+      scenario,
+      plan,
+      options.peers ?? false,
+      around,
+      (what) => say(`${i + 1} of ${chosen.length} ${scenario.name}: ${what}`),
+      (name, why) =>
+        results.leftOut.push({ scenario: scenario.name, name, why: why.replace(/\s+/g, ' ').slice(0, 300) }),
+    );
+    say('');
+    results.found.push(found);
+    for (const { label, measured } of found.parts) {
+      console.log(
+        `\n${scenario.title}${label && `: ${label}`}\n${toText(tabulate(measured, scenario.extra))}`,
+      );
+    }
+  }
+  return results;
+}
+
+/** Progress, on one line that is overwritten; nothing where nobody watches. */
+function say(what: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what}`);
+}
+
+await runCommand(main);
+process.exit(); // and with it every process of the benchmark

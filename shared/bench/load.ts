@@ -1,0 +1,120 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CliError } from '../cli/cli-error.ts';
+import { peersFolder, peersInstalled } from './peers.ts';
+import { onPath, scratch, start } from './processes.ts';
+
+/** One second, or a few, of requests of one kind. */
+export interface Load {
+  path: string;
+  method: 'GET' | 'POST';
+  headers: Record<string, string>;
+  bodyBytes: number;
+  connections: number;
+  seconds: number;
+  /** Requests per second, sent whether or not earlier ones were answered; without it as many as get answers. */
+  rate?: number;
+}
+
+/** What came of it. `bytes` is what the client received. */
+export interface Answers {
+  requests: number;
+  seconds: number;
+  bytes: number;
+  /** Connections that failed and requests without an answer. */
+  errors: number;
+  non2xx: number;
+  p50Ms: number;
+  p99Ms: number;
+  p999Ms: number;
+}
+
+const autocannon = join(peersFolder, 'node_modules', 'autocannon', 'autocannon.js');
+
+/** The program that makes the load: wrk where it is on PATH, because it costs a tenth of anything in Node. */
+export function loadProgram(): 'wrk' | 'autocannon' {
+  if (onPath('wrk')) return 'wrk';
+  if (peersInstalled()) return 'autocannon';
+  throw new CliError(
+    'No load generator. Install wrk (apt-get install wrk, brew install wrk), or add --peers, which brings autocannon.',
+  );
+}
+
+/** Sends the load to all urls at once, the connections shared out among them. */
+export async function send(urls: string[], load: Load): Promise<Answers> {
+  const connections = Math.ceil(load.connections / urls.length);
+  return combine(await Promise.all(urls.map((url) => sendToOne(url + load.path, { ...load, connections }))));
+}
+
+async function sendToOne(url: string, load: Load): Promise<Answers> {
+  const { method, headers, bodyBytes, connections, seconds } = load;
+  const fields = Object.entries(headers);
+  if (load.rate !== undefined) {
+    const script = join(import.meta.dirname, 'open-loop.ts');
+    const order = JSON.stringify({ url, headers, connections, seconds, rate: load.rate });
+    return JSON.parse(await start({ command: 'node', args: ['--import', 'tsx', script, order] }).finished);
+  }
+  const common = ['-c', String(connections), '-d', String(seconds)];
+  if (loadProgram() === 'wrk') {
+    const lua = join(import.meta.dirname, 'wrk.lua');
+    const named = fields.flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
+    const args = [
+      '-t',
+      '1',
+      ...common,
+      '--timeout',
+      '30',
+      '-s',
+      lua,
+      ...named,
+      url,
+      method,
+      String(bodyBytes),
+    ];
+    return parseWrk(await start({ command: 'wrk', args }).finished);
+  }
+  const args = [autocannon, '-j', '-n', ...common, '-t', '30', '-m', method];
+  for (const [name, value] of fields) args.push('-H', `${name}=${value}`);
+  if (bodyBytes > 0) {
+    const file = join(scratch, `body-${bodyBytes}`);
+    writeFileSync(file, 'x'.repeat(bodyBytes));
+    args.push('-i', file);
+  }
+  return parseAutocannon(await start({ command: 'node', args: [...args, url] }).finished);
+}
+
+/** Reads what wrk prints with wrk.lua: the last line is JSON. */
+export function parseWrk(output: string): Answers {
+  return JSON.parse(output.trim().split('\n').at(-1) as string);
+}
+
+/** Reads what `autocannon -j` prints. */
+export function parseAutocannon(output: string): Answers {
+  const { requests, duration, throughput, errors, timeouts, non2xx, latency } = JSON.parse(output);
+  return {
+    requests: requests.total,
+    seconds: duration,
+    bytes: throughput.total,
+    errors: errors + timeouts,
+    non2xx,
+    p50Ms: latency.p50,
+    p99Ms: latency.p99,
+    p999Ms: latency.p99_9,
+  };
+}
+
+/** Sums the counts; a latency is that of the slowest. */
+function combine(all: Answers[]): Answers {
+  const sum = (key: keyof Answers) => all.reduce((total, answers) => total + answers[key], 0);
+  const worst = (key: keyof Answers) => Math.max(...all.map((answers) => answers[key]));
+  return {
+    requests: sum('requests'),
+    seconds: worst('seconds'),
+    bytes: sum('bytes'),
+    errors: sum('errors'),
+    non2xx: sum('non2xx'),
+    p50Ms: worst('p50Ms'),
+    p99Ms: worst('p99Ms'),
+    p999Ms: worst('p999Ms'),
+  };
+}

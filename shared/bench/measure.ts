@@ -1,0 +1,166 @@
+import { get } from 'node:http';
+import { cpuMicroseconds, memoryBytes } from './cpu.ts';
+import { type Answers, type Load, send } from './load.ts';
+import { becomesReady, type Running } from './processes.ts';
+import type { Subject } from './subjects.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** One slice of one subject. */
+export interface Slice extends Answers {
+  /** CPU time per answered request, of the gateway and of Redis. */
+  cpuUs: number;
+  redisCpuUs: number;
+  sentBytes: number;
+  residentBytes: number;
+}
+
+/** All slices of one subject, in order: slice N of every subject belongs to the same round. */
+export interface Measured {
+  name: string;
+  slices: Slice[];
+  /** From the start of the process to its first answer. */
+  startMs: number;
+  /** Memory before the first load, and the most it ever had. */
+  idleBytes: number;
+  peakBytes: number;
+}
+
+/** How long and how often. */
+export interface Plan {
+  rounds: number;
+  warmUpSeconds: number;
+  load: Load;
+}
+
+interface Target {
+  subject: Subject;
+  load: Load;
+  running: Running[];
+  urls: string[];
+  startMs: number;
+  idleBytes: number;
+}
+
+/**
+ * Measures the subjects in turn, a slice each, round after round: A B C A B C. What slows the machine down for some
+ * seconds hits them all, and ratios within a round stay true. Subjects that do not start, or stop
+ * answering, are told to `leftOut`.
+ */
+export async function measure(
+  subjects: Subject[],
+  plan: Plan,
+  around: Surroundings,
+  say: (what: string) => void,
+  leftOut: (name: string, why: string) => void,
+): Promise<Measured[]> {
+  const targets: Target[] = [];
+  try {
+    for (const subject of subjects) {
+      say(`starting ${subject.name}`);
+      const running: Running[] = [];
+      try {
+        targets.push(await ready(subject, plan.load, around, running));
+      } catch (error) {
+        await stopAll(running);
+        leftOut(subject.name, (error as Error).message);
+      }
+    }
+    for (const { subject, urls, load } of targets) {
+      say(`warming up ${subject.name}`);
+      await send(urls, { ...load, seconds: plan.warmUpSeconds });
+    }
+    const slices = new Map<Target, Slice[]>(targets.map((target) => [target, []]));
+    for (let round = 1; round <= plan.rounds; round += 1) {
+      for (const [target, taken] of slices) {
+        say(`round ${round} of ${plan.rounds}, ${target.subject.name}`);
+        try {
+          // Once more, for on a busy machine a second can pass without an answer.
+          taken.push(await slice(target, around).catch(() => slice(target, around)));
+        } catch (error) {
+          slices.delete(target);
+          leftOut(target.subject.name, `round ${round}: ${(error as Error).message}`);
+        }
+      }
+    }
+    return [...slices].map(([target, taken]) => ({
+      name: target.subject.name,
+      slices: taken,
+      startMs: target.startMs,
+      idleBytes: target.idleBytes,
+      peakBytes: memory(target.running, 'peak'),
+    }));
+  } finally {
+    await stopAll(targets.flatMap(({ running }) => running));
+  }
+}
+
+async function ready(
+  subject: Subject,
+  common: Load,
+  around: Surroundings,
+  started: Running[],
+): Promise<Target> {
+  const begun = performance.now();
+  const { running, urls } = await subject.launch(around);
+  started.push(...running);
+  const load = { ...common, ...subject.load, headers: { ...common.headers, ...subject.load?.headers } };
+  // Without a gateway the services answer under their own paths.
+  if (running.length === 0) {
+    const [fast = '', node = ''] = urls.splice(0);
+    urls.push(load.path.startsWith('/node/') ? node : fast);
+    load.path = load.path.slice('/fast'.length);
+  }
+  const { status = load.method === 'POST' ? 204 : 200 } = subject;
+  for (const [i, url] of urls.entries()) {
+    // A refusal may need some requests before it sets in: failures that open a circuit, a limit that is used up.
+    const answers = async () => (await statusOf(url + load.path, load)) === status;
+    const own = running[i];
+    if (own) await becomesReady(own, answers);
+    else if (!(await answers())) throw new Error(`${url}${load.path} does not answer ${status}`);
+  }
+  return {
+    subject,
+    load,
+    running,
+    urls,
+    startMs: performance.now() - begun,
+    idleBytes: memory(running, 'now'),
+  };
+}
+
+function statusOf(url: string, { headers, method }: Load): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const request = get(url, { headers, method, agent: false, timeout: 5_000 }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    request.on('timeout', () => request.destroy());
+    request.on('error', reject);
+  });
+}
+
+async function slice({ subject, running, urls, load }: Target, { redis }: Surroundings): Promise<Slice> {
+  const cpu = () => running.reduce((sum, { pid }) => sum + cpuMicroseconds(pid), 0);
+  const redisCpu = () => (redis ? cpuMicroseconds(redis.pid) : 0);
+  const [cpuBefore, redisBefore] = [cpu(), redisCpu()];
+  const answers = await send(urls, load);
+  const [cpuUsed, redisUsed] = [cpu() - cpuBefore, redisCpu() - redisBefore];
+  if (answers.requests === 0) throw new Error(`${subject.name} answered nothing in ${load.seconds} s`);
+  // A gateway that refuses is here for its refusals; any other must not.
+  if (!subject.status) answers.errors += answers.non2xx;
+  return {
+    ...answers,
+    cpuUs: cpuUsed / answers.requests,
+    redisCpuUs: redisUsed / answers.requests,
+    sentBytes: answers.requests * load.bodyBytes,
+    residentBytes: memory(running, 'now'),
+  };
+}
+
+function memory(running: Running[], which: 'now' | 'peak'): number {
+  return running.reduce((sum, { pid }) => sum + memoryBytes(pid)[which], 0);
+}
+
+async function stopAll(running: Running[]): Promise<void> {
+  await Promise.all(running.map((one) => one.stop()));
+}

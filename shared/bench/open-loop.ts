@@ -1,0 +1,63 @@
+// A load generator for a fixed rate: requests leave when they are due, whether or not earlier ones were answered, and
+// a latency counts from the moment the request was due. wrk and autocannon wait for answers, and so hide queues.
+import { Pool } from 'undici';
+import { quantile } from './statistics.ts';
+
+const { url, headers, connections, seconds, rate } = JSON.parse(process.argv[2] as string);
+const { origin, pathname: path } = new URL(url);
+const pool = new Pool(origin, { connections, pipelining: 1 });
+const latencies: number[] = [];
+let errors = 0;
+let non2xx = 0;
+let bytes = 0;
+
+function send(due: number): void {
+  pool.dispatch(
+    { path, method: 'GET', headers },
+    {
+      onRequestStart() {},
+      onResponseStart(_controller, status) {
+        if (status < 200 || status > 299) non2xx += 1;
+      },
+      onResponseData(_controller, chunk) {
+        bytes += chunk.length;
+      },
+      onResponseEnd() {
+        latencies.push(performance.now() - due);
+      },
+      onResponseError() {
+        errors += 1;
+      },
+    },
+  );
+}
+
+const begun = performance.now();
+const total = Math.round(rate * seconds);
+let sent = 0;
+const clock = setInterval(() => {
+  const dueByNow = Math.min(total, ((performance.now() - begun) / 1000) * rate);
+  for (; sent < dueByNow; sent += 1) send(begun + (sent / rate) * 1000);
+  if (sent === total && latencies.length + errors === total) {
+    clearInterval(clock);
+    report();
+  }
+}, 1);
+
+function report(): void {
+  const [p50Ms, p99Ms, p999Ms] = [0.5, 0.99, 0.999].map((part) => quantile(latencies, part));
+  const elapsed = (performance.now() - begun) / 1000;
+  console.log(
+    JSON.stringify({
+      requests: latencies.length,
+      seconds: elapsed,
+      bytes,
+      errors,
+      non2xx,
+      p50Ms,
+      p99Ms,
+      p999Ms,
+    }),
+  );
+  process.exit(0);
+}

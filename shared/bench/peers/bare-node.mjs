@@ -1,0 +1,33 @@
+// The limit in Node: node:http, undici's dispatch, back-pressure, and no rule kept that a gateway must keep.
+import { createServer } from 'node:http';
+import { Pool } from 'undici';
+
+const { PORT, FAST_URL, NODE_URL } = process.env;
+const fast = new Pool(FAST_URL);
+const node = new Pool(NODE_URL);
+
+createServer((request, response) => {
+  const { url, method, headers } = request;
+  const pool = url.startsWith('/node/') ? node : fast;
+  const body = method === 'GET' ? null : request;
+  pool.dispatch(
+    { path: url.slice('/fast'.length), method, headers, body },
+    {
+      onRequestStart() {},
+      onResponseStart(_controller, status, answerHeaders) {
+        response.writeHead(status, answerHeaders);
+      },
+      onResponseData(controller, chunk) {
+        if (response.write(chunk)) return;
+        controller.pause();
+        response.once('drain', () => controller.resume());
+      },
+      onResponseEnd() {
+        response.end();
+      },
+      onResponseError() {
+        response.destroy();
+      },
+    },
+  );
+}).listen({ port: Number(PORT), host: '127.0.0.1', backlog: 4096 });

@@ -1,0 +1,58 @@
+// Phase 2's gateway with phase 3's limiter in front, or another one in the same place, or none: what a limiter adds.
+import fastifyRateLimit from '@fastify/rate-limit';
+import { Redis } from 'ioredis';
+import pino from 'pino';
+import { RateLimiterRedis } from 'rate-limiter-flexible';
+import { readConfig } from '../../../phases/2-client-identity/config.ts';
+import { buildGateway } from '../../../phases/2-client-identity/gateway.ts';
+import { rateLimit } from '../../../phases/3-rate-limiting/rate-limit.ts';
+import { connectRedis, FixedWindows } from '../../../phases/3-rate-limiting/redis.ts';
+
+const { PORT, GATEWAY_CONFIG, REDIS_URL, LIMITER } = process.env;
+const LIMIT = 1e9;
+const WINDOW_MS = 3_600_000;
+
+/** Each counts one client and tells what is left; the gateway's own stages come behind it. */
+const limiters = {
+  none: () => null,
+
+  async phase() {
+    const policy = { limit: LIMIT, windowMs: WINDOW_MS };
+    const windows = new FixedWindows(await connectRedis(REDIS_URL, log), log);
+    const limit = rateLimit({ identified: policy, anonymous: policy, whenRedisFails: 'reject' }, windows);
+    const client = { id: 'bench', class: 'identified' };
+    return (request, reply) => {
+      request.client = client;
+      return limit(request, reply);
+    };
+  },
+
+  async fastify() {
+    const redis = new Redis(REDIS_URL);
+    const keyGenerator = () => 'bench';
+    let limit;
+    gateway
+      .register(fastifyRateLimit, { global: false, max: LIMIT, timeWindow: WINDOW_MS, redis, keyGenerator })
+      .after(() => {
+        limit = gateway.rateLimit();
+      });
+    return (request, reply) => limit(request, reply);
+  },
+
+  flexible() {
+    const storeClient = new Redis(REDIS_URL);
+    const counters = new RateLimiterRedis({ storeClient, points: LIMIT, duration: WINDOW_MS / 1000 });
+    return async (_request, reply) => {
+      const { remainingPoints, msBeforeNext } = await counters.consume('bench');
+      reply.header('x-ratelimit-limit', LIMIT);
+      reply.header('x-ratelimit-remaining', remainingPoints);
+      reply.header('x-ratelimit-reset', Math.ceil(msBeforeNext / 1000));
+    };
+  },
+};
+
+const log = pino({ level: 'silent' });
+const gateway = buildGateway(readConfig(GATEWAY_CONFIG), { log, now: () => performance.now() });
+const limit = await limiters[LIMITER]();
+if (limit) gateway.addHook('onRequest', limit);
+await gateway.listen({ port: Number(PORT), host: '127.0.0.1' });

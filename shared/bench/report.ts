@@ -1,0 +1,112 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from '../cli/phases.ts';
+import { cpuChart, THEMES } from './charts.ts';
+import { explanations } from './explanations.ts';
+import { type Judged, judge, spreadOf } from './goals.ts';
+import { compare, cpuOf, figures, find, type Results } from './results.ts';
+import { type Found, scenarios } from './scenarios.ts';
+import { median } from './statistics.ts';
+import { tabulate, toMarkdown } from './tables.ts';
+
+/** Writes docs/costs.md and its charts, and returns the paths. */
+export function writeReport(results: Results): string[] {
+  const charts = join(root, 'docs', 'costs');
+  rmSync(charts, { recursive: true, force: true });
+  mkdirSync(charts, { recursive: true });
+  const files: string[] = [];
+  const write = (file: string, text: string) => {
+    writeFileSync(file, text);
+    files.push(file);
+  };
+  for (const { name, parts } of results.found) {
+    const [part] = parts;
+    if (parts.length !== 1 || !part || part.measured.length < 2) continue;
+    const title = scenarios.find((scenario) => scenario.name === name)?.title ?? name;
+    for (const theme of THEMES) {
+      write(join(charts, `${name}-${theme}.svg`), cpuChart(title, part.measured, theme));
+    }
+  }
+  write(join(root, 'docs', 'costs.md'), toPage(results));
+  return files;
+}
+
+function toPage(results: Results): string {
+  const judged = judge(results);
+  const missed = judged.filter(({ met }) => met === false);
+  return `${[
+    '# What each phase costs',
+    `This page is generated: \`npm run bench -- --peers --report\`. It was measured on ${results.date.slice(0, 10)}.`,
+    'The figure to look at is the CPU time of the gateway per request, user and system, as the operating system counts it: it stays true when the machine is busy with something else. Slices of one second alternate between all subjects, round after round; a ratio is the median of the ratios within the rounds. Every figure is a median, with its lowest and highest value in brackets.',
+    ...(results.quick ? ['**This was a quick run. Its figures are rough.**'] : []),
+    toMarkdown([['machine', ''], ...Object.entries({ ...results.machine, rounds: String(results.rounds) })]),
+    '## The price of each phase',
+    ...prices(results),
+    '## Goals',
+    noiseSentence(results),
+    toMarkdown(goalRows(judged)),
+    ...(missed.length > 0 ? ['### What misses, and why', ...missed.map(explain)] : []),
+    ...results.found.flatMap(section),
+    ...(results.leftOut.length > 0
+      ? [
+          '## Left out',
+          results.leftOut.map(({ scenario, name, why }) => `- ${scenario}, ${name}: ${why}`).join('\n'),
+        ]
+      : []),
+  ].join('\n\n')}\n`;
+}
+
+function prices(results: Results): string[] {
+  const cost = (name: string) => {
+    const measured = find(results, 'forward', name);
+    return measured && median(figures(measured, cpuOf));
+  };
+  return explanations.phases.flatMap(({ phase, text }) => {
+    const own = cost(`phase ${phase}`);
+    if (own === undefined) return [];
+    const before =
+      phase === 1 ? undefined : compare(results, 'forward', [`phase ${phase}`, `phase ${phase - 1}`]);
+    const step = before ? `, ${median(before).toFixed(2)} times phase ${phase - 1}` : '';
+    return [`**Phase ${phase}**: ${own.toFixed(0)} µs per request${step}. ${text}`];
+  });
+}
+
+/** What the A/A subject says of the noise, in a sentence. */
+export function noiseSentence(results: Results): string {
+  const spread = spreadOf(results);
+  if (spread === undefined) return 'No subject ran twice, so the noise is unknown.';
+  return `Phase 1 ran twice: the quartiles of its ratio to itself lie within ${(spread * 100).toFixed(1)} % of 1. A difference smaller than that is noise.`;
+}
+
+/** The goals as rows of a table, the first of them the head. */
+export function goalRows(judged: Judged[]): string[][] {
+  return [
+    ['figure', 'goal', 'measured', ''],
+    ...judged.map(({ figure, limit, value, met, scenario }) => [
+      figure,
+      `≤ ${limit.toFixed(2)}`,
+      value === null ? '–' : value.toFixed(2),
+      met === null ? `not measured (${scenario})` : met ? 'pass' : 'MISS',
+    ]),
+  ];
+}
+
+function explain({ figure, value, limit }: Judged): string {
+  const why = explanations.misses[figure] ?? 'Not explained yet: profile it with node --cpu-prof.';
+  return `- **${figure}**: ${value?.toFixed(2)} instead of ${limit.toFixed(2)}. ${why}`;
+}
+
+function section({ name, parts }: Found): string[] {
+  const scenario = scenarios.find((candidate) => candidate.name === name);
+  if (!scenario || parts.length === 0) return [];
+  const chart = `<picture><source media="(prefers-color-scheme: dark)" srcset="costs/${name}-dark.svg"><img alt="${scenario.title}: CPU per request" src="costs/${name}-light.svg"></picture>`;
+  return [
+    `## ${scenario.title}`,
+    scenario.note,
+    ...(parts.length === 1 && (parts[0]?.measured.length ?? 0) > 1 ? [chart] : []),
+    ...parts.flatMap(({ label, measured }) => [
+      ...(label ? [`### ${label}`] : []),
+      toMarkdown(tabulate(measured, scenario.extra)),
+    ]),
+  ];
+}

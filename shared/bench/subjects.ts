@@ -1,0 +1,262 @@
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CliError } from '../cli/cli-error.ts';
+import { listPhases } from '../cli/phases.ts';
+import type { Load } from './load.ts';
+import { peersFolder } from './peers.ts';
+import { freePort, GATEWAY_CORE, onPath, type Running, scratch, start } from './processes.ts';
+import { type Surroundings, startNginx } from './surroundings.ts';
+
+/** Something that is measured: how to start it, and what its load asks for beside what the scenario says. */
+export interface Subject {
+  readonly name: string;
+  /** Starts it. `running` may be nothing (no gateway) or several (instances). */
+  launch(around: Surroundings): Promise<{ running: Running[]; urls: string[] }>;
+  readonly load?: Partial<Load>;
+  /** What its load is answered; 200 or 204 unless it is here to refuse. */
+  readonly status?: number;
+}
+
+const KEY = 'bench-key';
+const FOR_EVER_MS = 3_600_000;
+
+/** No gateway: the load goes to the service itself. */
+export const direct: Subject = {
+  name: 'direct',
+  async launch({ fastUrl, nodeUrl }) {
+    return { running: [], urls: [fastUrl, nodeUrl] };
+  },
+};
+
+/** What a phase is started with, beside two routes and one client. */
+export interface PhaseOptions {
+  name?: string;
+  accessLog?: boolean;
+  routes?: number;
+  clients?: number;
+  instances?: number;
+  load?: Partial<Load>;
+  /** Another key than the one in the config, or null for an anonymous client. */
+  key?: string | null;
+  status?: number;
+}
+
+/** A phase, by its number, with everything it has: a key from 2 on, a real Redis from 3 on, a breaker from 4 on. */
+export function phase(number: number, options: PhaseOptions = {}): Subject {
+  const { name = `phase ${number}`, accessLog, instances = 1, load, key = KEY, status } = options;
+  return {
+    name,
+    load: { ...load, headers: number >= 2 && key !== null ? { 'x-api-key': key } : {} },
+    ...(status && { status }),
+    async launch(around) {
+      const folder = listPhases().find((candidate) => candidate.number === number)?.folder;
+      if (!folder) throw new CliError(`there is no phase ${number}`);
+      if (number >= 3 && !around.redis) throw new CliError('redis-server is not on PATH');
+      const stem = join(scratch, `${name.replace(/\W+/g, '-')}-${Date.now()}`);
+      writeFileSync(`${stem}.json`, JSON.stringify(phaseConfig(number, around, options)));
+      const env = {
+        NODE_ENV: 'production',
+        GATEWAY_CONFIG: `${stem}.json`,
+        REDIS_URL: around.redis?.url ?? '',
+        LOG_LEVEL: accessLog ? 'info' : 'silent',
+      };
+      const running: Running[] = [];
+      const urls: string[] = [];
+      for (let i = 0; i < instances; i += 1) {
+        const port = await freePort();
+        const args = ['--import', 'tsx', join(folder, 'server.ts')];
+        const place = { HOST: '127.0.0.1', PORT: String(port) };
+        const logFile = `${stem}-${i}.log`;
+        running.push(
+          start({ command: 'node', args, env: { ...env, ...place }, core: GATEWAY_CORE, logFile }),
+        );
+        urls.push(`http://127.0.0.1:${port}`);
+      }
+      return { running, urls };
+    },
+  };
+}
+
+/** The config: two plain routes; /open, whose anonymous callers are limited; and /dead, whose circuit opens. */
+function phaseConfig(number: number, { fastUrl, nodeUrl }: Surroundings, options: PhaseOptions): object {
+  const { routes = 2, clients = 1 } = options;
+  const service = (url: string) => ({ url, timeoutMs: 30_000 });
+  const route = (prefix: string, name: string, access = 'protected') => ({
+    prefix,
+    service: name,
+    ...(number >= 2 && { access }),
+  });
+  const digest = (key: string) => createHash('sha256').update(key).digest('hex');
+  return {
+    services: { fast: service(fastUrl), node: service(nodeUrl), dead: service('http://127.0.0.1:1') },
+    routes: [
+      route('/fast', 'fast'),
+      route('/node', 'node'),
+      ...(options.status ? [route('/open', 'fast', 'public'), route('/dead', 'dead')] : []),
+      ...Array.from({ length: routes - 2 }, (_, i) => route(`/more/${i}`, 'fast')),
+    ],
+    ...(number >= 2 && {
+      clients: [
+        { id: 'bench', keySha256: [digest(KEY)] },
+        ...Array.from({ length: clients - 1 }, (_, i) => ({
+          id: `client-${i}`,
+          keySha256: [digest(`key-${i}`)],
+        })),
+      ],
+    }),
+    ...(number >= 3 && {
+      trustedProxies: [],
+      rateLimit: {
+        identified: { limit: 1e12, windowMs: FOR_EVER_MS },
+        anonymous: { limit: 1, windowMs: FOR_EVER_MS },
+        whenRedisFails: 'reject',
+      },
+    }),
+    ...(number >= 4 && { circuitBreaker: { failureThreshold: 3, cooldownMs: FOR_EVER_MS } }),
+  };
+}
+
+/** An npm peer: a script in peers/ that forwards /fast and /node. */
+function npmPeer(name: string, script: string, env: Record<string, string> = {}): Subject {
+  return {
+    name,
+    async launch({ fastUrl, nodeUrl, redis }) {
+      const port = await freePort();
+      const running = start({
+        command: 'node',
+        args: ['--import', 'tsx', join(peersFolder, script)],
+        env: {
+          NODE_ENV: 'production',
+          PORT: String(port),
+          FAST_URL: fastUrl,
+          NODE_URL: nodeUrl,
+          REDIS_URL: redis?.url ?? '',
+          ...env,
+        },
+        core: GATEWAY_CORE,
+      });
+      return { running: [running], urls: [`http://127.0.0.1:${port}`] };
+    },
+  };
+}
+
+/** The limit in Node: node:http and undici's dispatch, and nothing in between. */
+export const bareNode = npmPeer('bare node:http + undici', 'bare-node.mjs');
+
+export const fastGateway = npmPeer('fast-gateway', 'fast-gateway.mjs');
+
+/** A limiter in front of phase 2's gateway: `none`, `phase` (3), `fastify` or `flexible`. */
+export function limiter(name: string, kind: string): Subject {
+  return {
+    name,
+    load: { headers: { 'x-api-key': KEY } },
+    launch(around) {
+      const file = join(scratch, 'limiter.json');
+      writeFileSync(file, JSON.stringify(phaseConfig(2, around, {})));
+      return npmPeer(name, 'limiter.mjs', { LIMITER: kind, GATEWAY_CONFIG: file }).launch(around);
+    },
+  };
+}
+
+/** The limits outside Node: nginx as a gateway, one process. */
+export const nginx: Subject = {
+  name: 'nginx',
+  async launch({ fastUrl, nodeUrl }) {
+    if (!onPath('nginx')) throw new CliError('nginx is not on PATH');
+    const port = await freePort();
+    const service = (name: string, url: string) =>
+      `upstream ${name} { server ${new URL(url).host}; keepalive 1024; keepalive_requests 1000000000; }`;
+    const forward = (name: string) => `
+    location /${name}/ {
+      proxy_pass http://${name}/;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $http_host;
+    }`;
+    const server = `client_max_body_size 0; ${forward('fast')} ${forward('node')}`;
+    const http = `${service('fast', fastUrl)} ${service('node', nodeUrl)}`;
+    const running = startNginx(`gateway-${port}`, port, server, http, GATEWAY_CORE);
+    return { running: [running], urls: [`http://127.0.0.1:${port}`] };
+  },
+};
+
+const haproxy: Subject = {
+  name: 'HAProxy',
+  async launch({ fastUrl, nodeUrl }) {
+    if (!onPath('haproxy')) throw new CliError('haproxy is not on PATH');
+    const port = await freePort();
+    const file = join(scratch, `haproxy-${port}.cfg`);
+    const backend = (name: string, url: string) => `
+backend ${name}
+  http-request replace-path /${name}(/.*) \\1
+  server one ${new URL(url).host}`;
+    const config = `global
+  nbthread 1
+  maxconn 8000
+defaults
+  mode http
+  option forwardfor
+  http-reuse always
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+frontend public
+  bind 127.0.0.1:${port} backlog 4096
+  use_backend fast if { path_beg /fast/ }
+  use_backend node if { path_beg /node/ }
+${backend('fast', fastUrl)}
+${backend('node', nodeUrl)}
+`;
+    writeFileSync(file, config);
+    const running = start({ command: 'haproxy', args: ['-db', '-f', file], core: GATEWAY_CORE });
+    return { running: [running], urls: [`http://127.0.0.1:${port}`] };
+  },
+};
+
+const caddy: Subject = {
+  name: 'Caddy',
+  async launch({ fastUrl, nodeUrl }) {
+    if (!onPath('caddy')) throw new CliError('caddy is not on PATH');
+    const port = await freePort();
+    const file = join(scratch, `Caddyfile-${port}`);
+    const forward = (name: string, url: string) => `
+  handle_path /${name}/* {
+    reverse_proxy ${new URL(url).host} {
+      transport http {
+        keepalive_idle_conns_per_host 1024
+      }
+    }
+  }`;
+    const config = `{
+  admin off
+  auto_https off
+}
+http://127.0.0.1:${port} {
+  bind 127.0.0.1${forward('fast', fastUrl)}${forward('node', nodeUrl)}
+}
+`;
+    writeFileSync(file, config);
+    const running = start({
+      command: 'caddy',
+      args: ['run', '--config', file, '--adapter', 'caddyfile'],
+      env: { GOMAXPROCS: '1', HOME: scratch, XDG_DATA_HOME: scratch, XDG_CONFIG_HOME: scratch },
+      core: GATEWAY_CORE,
+    });
+    return { running: [running], urls: [`http://127.0.0.1:${port}`] };
+  },
+};
+
+/** What a user would pick instead, and the limits in Node and outside. */
+export const peers: Subject[] = [
+  npmPeer('@fastify/http-proxy', 'fastify-http-proxy.mjs'),
+  fastGateway,
+  npmPeer('http-proxy', 'http-proxy.mjs'),
+  npmPeer('Express + http-proxy-middleware', 'express.mjs'),
+  bareNode,
+  nginx,
+  haproxy,
+  caddy,
+];

@@ -1,0 +1,118 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { becomesReady, freePort, onPath, type Running, scratch, start } from './processes.ts';
+
+/** What all subjects share: two services to forward to, and one Redis. */
+export interface Surroundings {
+  /** Answers GET /200, /1024, /65536 and /10485760 with that many bytes: nginx, or the Node service. */
+  fastUrl: string;
+  /** The Node service: takes uploads, and answers /slow after 500 ms. */
+  nodeUrl: string;
+  fastIsNginx: boolean;
+  /** Null where no redis-server is on PATH: then the phases from the third on are left out. */
+  redis: { url: string; pid: number } | null;
+  /** The processes behind all this. They end with the benchmark, or earlier. */
+  services: Running[];
+}
+
+/** Starts the services and Redis. */
+export async function prepareSurroundings(): Promise<Surroundings> {
+  const node = await startNode();
+  const nginx = onPath('nginx') ? await startNginxService() : null;
+  const redis = onPath('redis-server') ? await startRedis() : null;
+  return {
+    fastUrl: (nginx ?? node).url,
+    nodeUrl: node.url,
+    fastIsNginx: nginx !== null,
+    redis: redis && { url: redis.url, pid: redis.running.pid },
+    services: [node, nginx, redis].flatMap((service) => service?.running ?? []),
+  };
+}
+
+interface Service {
+  url: string;
+  running: Running;
+}
+
+async function startNode(): Promise<Service> {
+  const port = await freePort();
+  const script = join(import.meta.dirname, 'bare-upstream.ts');
+  const env = { PORT: String(port), NODE_ENV: 'production' };
+  const running = start({ command: 'node', args: ['--import', 'tsx', script], env });
+  await accepts(port, running);
+  return { url: `http://127.0.0.1:${port}`, running };
+}
+
+async function startNginxService(): Promise<Service> {
+  const port = await freePort();
+  const folder = join(scratch, 'service');
+  mkdirSync(folder, { recursive: true });
+  for (const bytes of [1024, 65_536, 10_485_760])
+    writeFileSync(join(folder, String(bytes)), 'x'.repeat(bytes));
+  const server = `
+    root ${folder};
+    location = /200 { default_type text/plain; return 200 "${'x'.repeat(200)}"; }`;
+  const running = startNginx('service', port, server);
+  await accepts(port, running);
+  return { url: `http://127.0.0.1:${port}`, running };
+}
+
+/** Starts an nginx of one process with the given content of its server and http blocks. */
+export function startNginx(name: string, port: number, server: string, http = '', core?: number): Running {
+  const folder = join(scratch, `nginx-${name}`);
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'nginx.conf');
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (kind) => `  ${kind}_temp_path ${join(folder, kind)};`,
+  );
+  writeFileSync(
+    file,
+    `# One process: no worker that could outlive its master.
+daemon off;
+master_process off;
+pid ${join(folder, 'pid')};
+error_log stderr crit;
+worker_rlimit_nofile 20000;
+events { worker_connections 16384; }
+http {
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 1000000000;
+${temporary.join('\n')}
+  ${http}
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    ${server}
+  }
+}
+`,
+  );
+  return start({
+    command: 'nginx',
+    args: ['-p', folder, '-c', file, '-e', 'stderr'],
+    ...(core === undefined ? {} : { core }),
+  });
+}
+
+async function startRedis(): Promise<Service> {
+  const port = await freePort();
+  const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', dir: scratch };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const running = start({ command: 'redis-server', args });
+  await accepts(port, running);
+  return { url: `redis://127.0.0.1:${port}`, running };
+}
+
+function accepts(port: number, running: Running): Promise<void> {
+  return becomesReady(
+    running,
+    () =>
+      new Promise((resolve) => {
+        const socket = connect(port, '127.0.0.1', () => resolve(true));
+        socket.once('error', () => resolve(false));
+        socket.once('connect', () => socket.destroy());
+      }),
+  );
+}

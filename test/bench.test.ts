@@ -1,0 +1,129 @@
+import { rmSync } from 'node:fs';
+import { afterAll, expect, it } from 'vitest';
+import { parsePsTime } from '../shared/bench/cpu.ts';
+import { judge } from '../shared/bench/goals.ts';
+import { parseAutocannon, parseWrk } from '../shared/bench/load.ts';
+import { type Measured, measure, type Slice } from '../shared/bench/measure.ts';
+import { onPath, scratch } from '../shared/bench/processes.ts';
+import type { Results } from '../shared/bench/results.ts';
+import { SAME_AGAIN } from '../shared/bench/scenarios.ts';
+import { median, noise, quantile, ratios, summarise } from '../shared/bench/statistics.ts';
+import { direct, phase } from '../shared/bench/subjects.ts';
+import { prepareSurroundings } from '../shared/bench/surroundings.ts';
+import { tabulate, toMarkdown, toText } from '../shared/bench/tables.ts';
+
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const load = {
+  path: '/fast/200',
+  method: 'GET' as const,
+  headers: {},
+  bodyBytes: 0,
+  connections: 4,
+  seconds: 1,
+};
+
+function slice(cpuUs: number): Slice {
+  const latency = { p50Ms: 1, p99Ms: 2, p999Ms: 3 };
+  const counts = { requests: 1000, seconds: 1, bytes: 200_000, sentBytes: 0, errors: 0, non2xx: 0 };
+  return { ...latency, ...counts, cpuUs, redisCpuUs: 0, residentBytes: 1 };
+}
+
+function measured(name: string, costs: number[]): Measured {
+  return { name, slices: costs.map(slice), startMs: 1, idleBytes: 1, peakBytes: 1 };
+}
+
+function results(...all: Measured[]): Results {
+  const found = [{ name: 'forward', parts: [{ label: '', measured: all }] }];
+  return { date: '', quick: true, rounds: 3, machine: {}, found, leftOut: [] };
+}
+
+it('takes the middle of the rounds, so that a spoiled one does not count', () => {
+  expect(median([5, 1, 900])).toBe(5);
+  expect(quantile([0, 10], 0.25)).toBe(2.5);
+  expect(summarise([3, 1, 2])).toEqual({ median: 2, min: 1, max: 3 });
+  expect(ratios([10, 40], [5, 10])).toEqual([2, 4]);
+  expect(noise([0.9, 1, 1, 1, 1.02])).toBe(0);
+  expect(median([])).toBeNaN();
+});
+
+it('holds the median of the ratios within the rounds against a goal', () => {
+  const slowRound = [100, 300, 100];
+  const judged = judge(
+    results(
+      measured('phase 1', slowRound),
+      measured('phase 2', [110, 330, 107]),
+      measured('phase 3', [140, 420, 140]),
+      measured('phase 4', [141, 423, 141]),
+      measured(SAME_AGAIN, [102, 294, 100]),
+    ),
+  );
+  const verdict = (figure: string) => judged.find((goal) => goal.figure === figure);
+  expect(verdict('phase 2 / phase 1')).toMatchObject({ value: 1.1, met: false });
+  expect(verdict('phase 3 / phase 2')?.met).toBe(true);
+  expect(verdict('phase 4 / phase 3')).toMatchObject({ limit: 1.01, met: true });
+  expect(verdict('phase 1 / nginx')).toMatchObject({ value: null, met: null });
+});
+
+it('reads what wrk and autocannon print', () => {
+  const figures =
+    '{"requests":9,"seconds":1.5,"bytes":8,"errors":0,"non2xx":1,"p50Ms":1,"p99Ms":2,"p999Ms":3}';
+  const answers = {
+    requests: 9,
+    seconds: 1.5,
+    bytes: 8,
+    errors: 0,
+    non2xx: 1,
+    p50Ms: 1,
+    p99Ms: 2,
+    p999Ms: 3,
+  };
+  expect(parseWrk(`Running 1s test\n  9 requests in 1.50s\n\n${figures}\n`)).toEqual(answers);
+  const printed = {
+    requests: { total: 9 },
+    duration: 1.5,
+    throughput: { total: 8 },
+    errors: 0,
+    timeouts: 0,
+    non2xx: 1,
+    latency: { p50: 1, p99: 2, p99_9: 3 },
+  };
+  expect(parseAutocannon(JSON.stringify(printed))).toEqual(answers);
+});
+
+it('reads the CPU time that ps prints', () => {
+  expect(parsePsTime('  0:01.50\n')).toBe(1_500_000);
+  expect(parsePsTime('1-02:03:04')).toBe((26 * 3600 + 3 * 60 + 4) * 1e6);
+});
+
+it('writes tables with a ratio to phase 1', () => {
+  const rows = tabulate([measured('direct', [0]), measured('phase 1', [50]), measured('phase 2', [60])]);
+  expect(rows.at(0)).toContain('/ phase 1');
+  expect(rows.at(-1)).toContain('1.20');
+  expect(toText(rows)).toContain('phase 2');
+  expect(toMarkdown(rows).split('\n')[1]).toMatch(/^\| --- \| ---: \|/);
+});
+
+it.skipIf(!onPath('wrk'))('measures phase 1 beside its service (needs wrk on PATH)', async () => {
+  const around = await prepareSurroundings();
+  try {
+    const leftOut: string[] = [];
+    const plan = { rounds: 1, warmUpSeconds: 1, load };
+    const found = await measure(
+      [direct, phase(1), phase(9)],
+      plan,
+      around,
+      () => {},
+      (name) => leftOut.push(name),
+    );
+    expect(leftOut).toEqual(['phase 9']);
+    expect(found.map(({ name }) => name)).toEqual(['direct', 'phase 1']);
+    const [alone, behind] = found.map(({ slices }) => slices[0] as Slice);
+    expect(alone).toMatchObject({ cpuUs: 0, errors: 0 });
+    expect(behind).toMatchObject({ errors: 0, non2xx: 0 });
+    expect(behind?.cpuUs).toBeGreaterThan(10);
+    expect(found[1]?.peakBytes).toBeGreaterThan(20e6);
+  } finally {
+    await Promise.all(around.services.map((service) => service.stop()));
+  }
+});
