@@ -30,6 +30,8 @@ export function createServer(
   });
 
   server.decorateRequest('problem', null);
+  server.decorateRequest('route', null);
+  server.decorateRequest('target', '');
   server.setErrorHandler((error, _request, reply) => {
     const report = (bug: unknown) => log.error({ err: bug }, 'internal error');
     sendProblem(reply, toProblem(error, report));

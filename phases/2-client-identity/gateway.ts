@@ -1,12 +1,11 @@
-import httpProxy from '@fastify/http-proxy';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { accessLog } from './access-log.ts';
 import type { Config } from './config.ts';
-import { forward, openPool } from './forward.ts';
+import { forward, openPool, type Upstream } from './forward.ts';
 import { createServer } from './http-server.ts';
 import { identify, refuseAnonymous } from './identify.ts';
-import { proxyOptions, refuseUnrouted } from './route.ts';
+import { findRoute, PROXIED_METHODS, refuseUnrouted } from './route.ts';
 import { wellFormed } from './well-formed.ts';
 
 /** What the gateway takes from the world around it. `now` is a monotonic clock in ms. */
@@ -22,25 +21,21 @@ export function buildGateway(config: Config, { log, now }: World): FastifyInstan
   const gateway = createServer(log, observe, Math.max(...timeouts));
   gateway.get('/health', () => ({ status: 'ok' }));
 
+  const upstreams = new Map<string, Upstream>();
+  for (const [name, service] of Object.entries(config.services)) {
+    const pool = openPool(service);
+    gateway.addHook('onClose', () => pool.destroy());
+    upstreams.set(name, { dispatcher: pool, timeoutMs: service.timeoutMs });
+  }
+
   gateway.register(async (pipeline) => {
     pipeline.addHook('onRequest', observe);
     pipeline.addHook('onRequest', wellFormed);
+    pipeline.addHook('onRequest', findRoute(config.routes, config.services));
+    pipeline.addHook('onRequest', identify(config.clients));
+    pipeline.addHook('onRequest', refuseAnonymous);
+    pipeline.route({ method: PROXIED_METHODS, url: '/*', handler: forward(upstreams) });
     pipeline.setNotFoundHandler(refuseUnrouted);
-
-    const whoIsCalling = identify(config.clients);
-    for (const [name, service] of Object.entries(config.services)) {
-      const pool = openPool(service);
-      pipeline.addHook('onClose', () => pool.destroy());
-      const handler = forward(pool, service);
-
-      for (const route of config.routes.filter((candidate) => candidate.service === name)) {
-        pipeline.register(async (stages) => {
-          stages.addHook('onRequest', whoIsCalling);
-          if (route.access === 'protected') stages.addHook('onRequest', refuseAnonymous);
-          stages.register(httpProxy, proxyOptions(route, service.url, handler));
-        });
-      }
-    }
   });
 
   return gateway;

@@ -91,9 +91,11 @@ export function identify(clients: ClientConfig[]) {
   };
 }
 
-/** Gate for protected routes: refuses callers without a key. */
+/** Gate: refuses callers without a key on protected routes. */
 export function refuseAnonymous(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-  if (request.client?.class !== 'identified') throw challenge(reply, KEY_REQUIRED);
+  if (request.route?.access === 'protected' && request.client?.class !== 'identified') {
+    throw challenge(reply, KEY_REQUIRED);
+  }
   done();
 }
 

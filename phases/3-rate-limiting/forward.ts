@@ -74,19 +74,23 @@ export function openPool(service: Service): Pool {
   });
 }
 
-/** Handler: sends the request to a service, once, and streams the answer back. Never retries. */
-export function forward(dispatcher: Dispatcher, { timeoutMs }: Service) {
-  return (request: FastifyRequest, reply: FastifyReply, path: string): void => {
+/** Where the calls to one service go, and how long each may take. */
+export interface Upstream {
+  dispatcher: Dispatcher;
+  timeoutMs: number;
+}
+
+/** Handler: sends the request to its service, once, and streams the answer back. Never retries. */
+export function forward(upstreams: Map<string, Upstream>) {
+  return (request: FastifyRequest, reply: FastifyReply): void => {
     reply.hijack();
     if (reply.raw.destroyed) return; // the client left while an earlier stage waited
+    const { dispatcher, timeoutMs } = upstreams.get(request.route?.service as string) as Upstream;
     const call = new Call(request, reply, timeoutMs);
-    const { url = '', method = '' } = request.raw;
-    const query = url.indexOf('?');
     dispatcher.dispatch(
       {
-        // The rewritten path is '' for the bare prefix; the query is taken as it came.
-        path: query === -1 ? path || '/' : (path || '/') + url.slice(query),
-        method,
+        path: request.target,
+        method: request.raw.method as Dispatcher.HttpMethod,
         headers: requestHeaders(request),
         body: call.body,
       },

@@ -21,7 +21,7 @@ export function createServer(
 ): FastifyInstance {
   const server = Fastify({
     http: { maxHeaderSize: 16_384, requireHostHeader: false }, // wellFormed answers a missing Host
-    trustProxy: trustedProxies,
+    trustProxy: trustedProxies.length > 0 && trustedProxies,
     connectionTimeout: longestTimeoutMs + SILENCE_MS, // for clients that stop reading
     requestTimeout: 300_000, // for slow senders; Fastify's default for both is never
     return503OnClosing: false, // what still arrives while draining is served, with Connection: close
@@ -32,6 +32,8 @@ export function createServer(
   });
 
   server.decorateRequest('problem', null);
+  server.decorateRequest('route', null);
+  server.decorateRequest('target', '');
   server.decorateRequest('client', null);
   server.setErrorHandler((error, _request, reply) => {
     const report = (bug: unknown) => log.error({ err: bug }, 'internal error');

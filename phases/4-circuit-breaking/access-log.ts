@@ -14,14 +14,13 @@ export function accessLog(log: Logger, now: () => number): onRequestHookHandler 
     const begun = now();
     // Not onResponse: Fastify does not call it when the client leaves early.
     reply.raw.once('close', () => {
-      const { prefix = null, service = null } = request.routeOptions.config;
       const answered = reply.raw.writableFinished || request.problem !== null;
       log.info(
         {
           method: request.method,
           path: request.url.split('?', 1)[0],
-          route: prefix,
-          service,
+          route: request.route?.prefix ?? null,
+          service: request.route?.service ?? null,
           client: request.client?.id ?? null,
           status: answered ? reply.raw.statusCode : CLIENT_LEFT,
           durationMs: Math.round((now() - begun) * 1000) / 1000,

@@ -23,8 +23,8 @@ const CIRCUIT_OPEN = new Problem(
 );
 
 /**
- * The circuit of one service, in the memory of this process: a gate that refuses while it is open, and an
- * undici interceptor that judges every call. `failureThreshold` failures in a row open it; `cooldownMs` later
+ * The circuit of one service, in the memory of this process: the time until it closes, and an undici
+ * interceptor that judges every call. `failureThreshold` failures in a row open it; `cooldownMs` later
  * it is closed again, for everybody at once. `now` is a monotonic clock in ms.
  */
 export function circuitBreaker(
@@ -60,18 +60,25 @@ export function circuitBreaker(
   }
 
   return {
-    gate(_request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-      const left = cooldownLeft();
-      if (left > 0) {
-        reply.header('retry-after', Math.max(1, Math.ceil(left / 1000)));
-        throw CIRCUIT_OPEN;
-      }
-      done();
-    },
+    cooldownLeft,
 
     interceptor(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
       return (options, handler) => dispatch(options, new Witness(handler, judge, generation));
     },
+  };
+}
+
+export type Circuit = ReturnType<typeof circuitBreaker>;
+
+/** Gate: refuses while the circuit of the service is open. `circuits` is by name of service. */
+export function refuseWhileOpen(circuits: Map<string, Circuit>) {
+  return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
+    const left = circuits.get(request.route?.service as string)?.cooldownLeft() ?? 0;
+    if (left > 0) {
+      reply.header('retry-after', Math.max(1, Math.ceil(left / 1000)));
+      throw CIRCUIT_OPEN;
+    }
+    done();
   };
 }
 

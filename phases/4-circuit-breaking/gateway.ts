@@ -1,16 +1,15 @@
-import httpProxy from '@fastify/http-proxy';
 import type { FastifyInstance } from 'fastify';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { accessLog } from './access-log.ts';
-import { circuitBreaker } from './circuit-breaker.ts';
+import { type Circuit, circuitBreaker, refuseWhileOpen } from './circuit-breaker.ts';
 import type { Config } from './config.ts';
-import { forward, openPool } from './forward.ts';
+import { forward, openPool, type Upstream } from './forward.ts';
 import { createServer } from './http-server.ts';
 import { identify, refuseAnonymous } from './identify.ts';
 import { rateLimit } from './rate-limit.ts';
 import { FixedWindows } from './redis.ts';
-import { proxyOptions, refuseUnrouted } from './route.ts';
+import { findRoute, PROXIED_METHODS, refuseUnrouted } from './route.ts';
 import { wellFormed } from './well-formed.ts';
 
 /** What the gateway takes from the world around it. `now` is a monotonic clock in ms. */
@@ -27,29 +26,26 @@ export function buildGateway(config: Config, { log, now, redis }: World): Fastif
   const gateway = createServer(log, observe, Math.max(...timeouts), config.trustedProxies);
   gateway.get('/health', () => ({ status: 'ok' }));
 
+  const upstreams = new Map<string, Upstream>();
+  const circuits = new Map<string, Circuit>();
+  for (const [name, service] of Object.entries(config.services)) {
+    const pool = openPool(service);
+    gateway.addHook('onClose', () => pool.destroy());
+    const circuit = circuitBreaker(name, config.circuitBreaker, log, now);
+    circuits.set(name, circuit);
+    upstreams.set(name, { dispatcher: pool.compose(circuit.interceptor), timeoutMs: service.timeoutMs });
+  }
+
   gateway.register(async (pipeline) => {
     pipeline.addHook('onRequest', observe);
     pipeline.addHook('onRequest', wellFormed);
+    pipeline.addHook('onRequest', findRoute(config.routes, config.services));
+    pipeline.addHook('onRequest', identify(config.clients));
+    pipeline.addHook('onRequest', refuseAnonymous);
+    pipeline.addHook('onRequest', rateLimit(config.rateLimit, new FixedWindows(redis, log)));
+    pipeline.addHook('onRequest', refuseWhileOpen(circuits));
+    pipeline.route({ method: PROXIED_METHODS, url: '/*', handler: forward(upstreams) });
     pipeline.setNotFoundHandler(refuseUnrouted);
-
-    const whoIsCalling = identify(config.clients);
-    const limit = rateLimit(config.rateLimit, new FixedWindows(redis, log));
-    for (const [name, service] of Object.entries(config.services)) {
-      const pool = openPool(service);
-      pipeline.addHook('onClose', () => pool.destroy());
-      const circuit = circuitBreaker(name, config.circuitBreaker, log, now);
-      const handler = forward(pool.compose(circuit.interceptor), service);
-
-      for (const route of config.routes.filter((candidate) => candidate.service === name)) {
-        pipeline.register(async (stages) => {
-          stages.addHook('onRequest', whoIsCalling);
-          if (route.access === 'protected') stages.addHook('onRequest', refuseAnonymous);
-          stages.addHook('onRequest', limit);
-          stages.addHook('onRequest', circuit.gate);
-          stages.register(httpProxy, proxyOptions(route, service.url, handler));
-        });
-      }
-    }
   });
 
   return gateway;
