@@ -2,7 +2,7 @@ import type { RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { answersIn, connect, expectProblem, send, sendRaw, until } from './harness/client.ts';
-import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
+import { configFor, type Gateway, level, startGateway } from './harness/gateway.ts';
 import { type Seen, startRawUpstream, startUpstream, type Upstream } from './harness/upstream.ts';
 
 let gateway: Gateway;
@@ -123,7 +123,7 @@ describe('request fields', () => {
       Object.entries(sent).map(([name, value]) => [name.toLowerCase(), value]),
     );
     expect(headers).toMatchObject(lower);
-    const added = ['host', 'connection', 'via', 'x-request-id'];
+    const added = ['host', 'connection', 'via', 'x-request-id', ...(level >= 5 ? ['traceparent'] : [])];
     const unexpected = Object.keys(headers).filter(
       (name) => !(name in lower) && !added.includes(name) && !/^x-forwarded-(for|proto|host)$/.test(name),
     );

@@ -138,7 +138,7 @@ describe('health and log', () => {
     expect(gateway.stdout()).not.toContain('"/health"');
   });
 
-  test('what is not even a request is not logged as one', async () => {
+  test('the target of what is not even a request is not logged', async () => {
     await sendRaw(gateway, 'FETCH /api/unparsed HTTP/1.1\r\nHost: a\r\n\r\n');
     await send(gateway, '/api/after-unparsed');
     await gateway.waitForLog((entry) => entry.path === '/api/after-unparsed');

@@ -4,6 +4,7 @@ import net from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { level } from './gateway.ts';
 
 /** A complete answer. */
 export interface Answer {
@@ -186,6 +187,7 @@ export function expectProblem(answer: Answer, status: number, name: string): voi
     detail: expect.stringMatching(/\S/),
   });
   expect(answer.text).not.toMatch(internals);
+  if (level >= 5) expect(answer.json().requestId).toMatch(/^[\w.-]{1,128}$/);
 }
 
 function answerOf(

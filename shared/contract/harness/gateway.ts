@@ -44,6 +44,7 @@ export function configFor(
     };
   }
   if (phase >= 4) config.circuitBreaker ??= { failureThreshold: 1_000_000, cooldownMs: 30_000 };
+  if (phase >= 5) config.serverTiming ??= false;
   return config;
 }
 
@@ -87,6 +88,9 @@ interface Running {
   stdout(): string;
   stderr(): string;
 }
+
+// Gateways that run side by side cannot all have the admin port of the default.
+const adminPort: Record<string, string> = level >= 5 ? { ADMIN_PORT: '0' } : {};
 
 const survivors = new Set<Child>();
 const folder = mkdtempSync(join(tmpdir(), 'gateway-contract-'));
@@ -215,7 +219,7 @@ function run(config: GatewayConfig | string, env: Record<string, string>): Runni
 
   const [command, ...args] = commandLine();
   const child = spawn(command, args, {
-    env: { ...process.env, REDIS_URL: '', LOG_LEVEL: 'info', GATEWAY_CONFIG: file, ...env },
+    env: { ...process.env, REDIS_URL: '', LOG_LEVEL: 'info', GATEWAY_CONFIG: file, ...adminPort, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     windowsHide: true,
   });

@@ -1,0 +1,206 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startObserved } from './harness/admin.ts';
+import { answersIn, type SendOptions, send, sendRaw } from './harness/client.ts';
+import { beginning, slowMs, startFaultyService } from './harness/faulty-service.ts';
+import { configFor, type Gateway } from './harness/gateway.ts';
+import { joinLanes, type Lane, type Lanes, makeLanes } from './harness/lanes.ts';
+import { deadUrl } from './harness/upstream.ts';
+
+let gateway: Gateway;
+let lanes: Lanes;
+let dead: Lanes;
+
+beforeAll(async () => {
+  const service = await startFaultyService();
+  lanes = makeLanes('lane', 20, service.url, 10_000);
+  dead = makeLanes('dead', 1, await deadUrl(), 10_000);
+  ({ gateway } = await startObserved(configFor(joinLanes(lanes, dead), 5)));
+});
+
+const ask = (lane: Lane, word: string, options: SendOptions = {}) =>
+  send(gateway, `${lane.prefix}/${word}`, { ...options, headers: lane.headers });
+const lineOf = (lane: Lane) =>
+  gateway.waitForLog(({ msg, client }) => msg === 'request' && client === lane.client);
+const lineAt = (path: string) => gateway.waitForLog((line) => line.msg === 'request' && line.path === path);
+
+const made = {
+  id: expect.stringMatching(/^[\w.-]{1,128}$/),
+  traceId: expect.stringMatching(/^[\da-f]{32}$/),
+};
+
+describe('the line of a request', () => {
+  it('that a service answered has all there is to know, and no stage that refused', async () => {
+    const lane = lanes.next();
+    const answer = await ask(lane, 'slow?query=hidden');
+    const line = await lineOf(lane);
+    expect(line).toEqual({
+      level: 30,
+      time: expect.any(Number),
+      msg: 'request',
+      ...made,
+      method: 'GET',
+      path: `${lane.prefix}/slow`,
+      route: lane.prefix,
+      service: lane.service,
+      client: lane.client,
+      status: 200,
+      source: 'upstream',
+      durationMs: expect.any(Number),
+      upstreamMs: expect.any(Number),
+      bytesOut: answer.body.length,
+    });
+    expect(line.id).toBe(answer.headers['x-request-id']);
+    // A timer of Node may be due a millisecond early.
+    expect(line.upstreamMs).toBeGreaterThan(slowMs - 5);
+    expect(line.durationMs).toBeGreaterThanOrEqual(line.upstreamMs as number);
+    expect(line.durationMs).toBeLessThan(slowMs + 3_000);
+  });
+
+  it.each([404, 500])('that a service answered with %i names the service as the source', async (status) => {
+    const lane = lanes.next();
+    await ask(lane, String(status));
+    const line = await lineOf(lane);
+    expect(line).toMatchObject({ status, source: 'upstream', upstreamMs: expect.any(Number) });
+    expect(line).not.toHaveProperty('refusedBy');
+  });
+
+  it.each<[string, string, SendOptions?]>([
+    ['a status without a body', '204'],
+    ['a 304', '304'],
+    ['the answer to HEAD', '200', { method: 'HEAD' }],
+  ])('counts no byte of body for %s', async (_what, word, options) => {
+    const lane = lanes.next();
+    await ask(lane, word, options);
+    expect(await lineOf(lane)).toMatchObject({ status: Number(word), bytesOut: 0 });
+  });
+
+  it('counts the bytes of the body, not those that frame it', async () => {
+    const lane = lanes.next();
+    expect((await ask(lane, 'chunks')).body).toHaveLength(100_000);
+    expect(await lineOf(lane)).toMatchObject({ status: 200, bytesOut: 100_000 });
+  });
+
+  it('whose answer was cut short has the status and the bytes that were sent', async () => {
+    const lane = lanes.next();
+    await expect(ask(lane, 'cut')).rejects.toThrow();
+    expect(await lineOf(lane)).toMatchObject({
+      status: 200,
+      source: 'upstream',
+      refusedBy: 'forward',
+      bytesOut: beginning.length,
+      upstreamMs: expect.any(Number),
+    });
+  });
+
+  it.each([
+    ['/nowhere/1', 404, 'route', {}, { route: null, service: null }],
+    ['/lane-0/parse/%2e%2e/x', 400, 'parse', {}, {}],
+    ['/lane-0/parse/%zz', 400, 'parse', {}, {}],
+    [
+      '/lane-0/identify',
+      401,
+      'identify',
+      { 'X-API-Key': 'wrong' },
+      { route: '/lane-0', service: 'service-lane-0' },
+    ],
+    ['/lane-0/access', 401, 'access', {}, { route: '/lane-0', client: 'anonymous' }],
+  ])(
+    'that was refused names the stage, and no service was called: %s',
+    async (path, status, refusedBy, headers, more) => {
+      const answer = await send(gateway, path, { headers });
+      expect(answer.status).toBe(status);
+      const line = await lineAt(path);
+      expect(line).toMatchObject({
+        ...made,
+        method: 'GET',
+        status,
+        source: 'gateway',
+        refusedBy,
+        durationMs: expect.any(Number),
+        upstreamMs: null,
+        bytesOut: answer.body.length,
+        ...more,
+      });
+      expect(line.id).toBe(answer.headers['x-request-id']);
+      expect(line.id).toBe(answer.json().requestId);
+    },
+  );
+
+  it('that failed at the service names the forward stage, and the gateway as the source', async () => {
+    const lane = dead.next();
+    const answer = await ask(lane, 'x');
+    const line = await lineOf(lane);
+    expect(line).toMatchObject({
+      ...made,
+      status: 502,
+      source: 'gateway',
+      refusedBy: 'forward',
+      upstreamMs: expect.any(Number),
+      bytesOut: answer.body.length,
+    });
+    expect(line.id).toBe(answer.json().requestId);
+  });
+
+  it('that is none has an id, a status and the parser, and nothing else is known', async () => {
+    const requests: Array<[bytes: string, status: number]> = [
+      ['FETCH /lane-0/hidden?secret HTTP/1.1\r\nHost: a\r\n\r\n', 400],
+      ['POST /lane-0/hidden HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\nX-Request-Id: mine\r\n\r\n', 400],
+      [`GET /lane-0/hidden HTTP/1.1\r\nHost: a\r\nX-Big: ${'a'.repeat(17_000)}\r\n\r\n`, 431],
+    ];
+    const ids: unknown[] = [];
+    for (const [bytes, status] of requests) {
+      const [answer] = answersIn((await sendRaw(gateway, bytes)).text);
+      const id = answer?.headers['x-request-id'];
+      expect(answer?.json().requestId).toBe(id);
+      const line = await gateway.waitForLog((entry) => entry.id === id);
+      expect(line).toMatchObject({
+        level: 30,
+        msg: 'request',
+        id: made.id,
+        traceId: null,
+        method: null,
+        path: null,
+        route: null,
+        service: null,
+        client: null,
+        status,
+        source: 'gateway',
+        refusedBy: 'parse',
+        durationMs: expect.any(Number),
+        upstreamMs: null,
+      });
+      ids.push(id);
+    }
+    expect(new Set(ids).size).toBe(requests.length);
+    expect(gateway.log().filter(({ msg, path }) => msg === 'request' && path === null)).toHaveLength(
+      requests.length,
+    );
+    expect(gateway.stdout()).not.toContain('hidden');
+  });
+
+  it('of the health check does not exist, and neither does one of a connection that says nothing', async () => {
+    const before = gateway.log().length;
+    await send(gateway, '/health');
+    await sendRaw(gateway, '', { timeoutMs: 20 }).catch(() => {});
+    await send(gateway, '/nowhere/last');
+    await lineAt('/nowhere/last');
+    expect(gateway.log().slice(before)).toMatchObject([{ path: '/nowhere/last' }]);
+  });
+});
+
+describe('all lines together', () => {
+  it('are one for each request', () => {
+    const clients = [...lanes.taken, ...dead.taken].map(({ client }) => client);
+    const lines = gateway.log().filter(({ msg }) => msg === 'request');
+    expect(clients.map((client) => lines.filter((line) => line.client === client).length)).toEqual(
+      clients.map(() => 1),
+    );
+    const ids = lines.map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it('are JSON, and stderr is empty', () => {
+    expect(gateway.log().filter((line) => 'raw' in line)).toEqual([]);
+    expect(gateway.stderr()).toBe('');
+  });
+});

@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Admin, startObserved } from './harness/admin.ts';
+import { connect, send, until } from './harness/client.ts';
+import { configFor, type Gateway } from './harness/gateway.ts';
+import { type RedisServer, redisAvailable, startRedis } from './harness/redis.ts';
+import { startUpstream, type Upstream } from './harness/upstream.ts';
+
+if (!redisAvailable) {
+  console.warn(
+    'Suite 5: redis-server is not on PATH, so what needs a real Redis is skipped. ' +
+      'Get it with: apt-get install redis-server, or brew install redis.',
+  );
+}
+
+// What a busy machine may add to a time that is promised.
+const noiseMs = 1_500;
+
+interface Observed {
+  gateway: Gateway;
+  admin: Admin;
+}
+
+// One story, told in order: each test begins where the one before left Redis.
+describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () => {
+  let redis: RedisServer;
+  let service: Upstream;
+  /** whenRedisFails is "allow". */
+  let allowing: Observed;
+  /** whenRedisFails is "reject". */
+  let rejecting: Observed;
+
+  beforeAll(async () => {
+    [redis, service] = await Promise.all([startRedis(), startUpstream()]);
+    const start = (whenRedisFails: string) =>
+      startObserved(
+        configFor(
+          {
+            services: { a: { url: service.url, timeoutMs: 5_000 } },
+            routes: [{ prefix: '/a', service: 'a' }],
+            rateLimit: { whenRedisFails },
+          },
+          5,
+        ),
+        { env: { REDIS_URL: redis.url } },
+      );
+    [allowing, rejecting] = await Promise.all([start('allow'), start('reject')]);
+  });
+
+  afterAll(async () => {
+    await Promise.all([allowing?.gateway.stop(), rejecting?.gateway.stop()]);
+    await redis?.close();
+  });
+
+  const both = <T>(act: (observed: Observed) => Promise<T>) => Promise.all([act(allowing), act(rejecting)]);
+
+  /** The log so far, `redis_up` and `/ready` all say whether Redis is there. Nobody sends a request meanwhile. */
+  async function expectState(...story: Array<'redis lost' | 'redis found'>): Promise<void> {
+    const up = story.at(-1) !== 'redis lost';
+    await both(async ({ gateway, admin }) => {
+      const told = () =>
+        gateway.log().flatMap(({ msg }) => (/^redis (lost|found)$/.test(String(msg)) ? [msg] : []));
+      await until(
+        () => told().length >= story.length,
+        `the log says ${story.at(-1)}, by itself`,
+        3_000 + noiseMs,
+      );
+      expect(told()).toEqual(story);
+      await admin.expectSamples('gateway_redis_up', {}, [{ labels: {}, value: up ? 1 : 0 }]);
+    });
+    expect(await allowing.admin.ask('/ready')).toEqual({ status: 200, body: { ready: true, missing: [] } });
+    expect(await rejecting.admin.ask('/ready')).toEqual(
+      up
+        ? { status: 200, body: { ready: true, missing: [] } }
+        : { status: 503, body: { ready: false, missing: ['redis'] } },
+    );
+  }
+
+  it('see it at first, and time what they ask it', async () => {
+    await expectState();
+    await both(async ({ gateway, admin }) => {
+      const name = 'gateway_redis_duration_seconds';
+      const before = await admin.scrape();
+      for (let i = 0; i < 3; i++) expect((await send(gateway, '/a/1')).status).toBe(200);
+      const after = await admin.scrape();
+      expect(after.total(`${name}_count`) - before.total(`${name}_count`)).toBeGreaterThanOrEqual(3);
+      const seconds = after.total(`${name}_sum`) - before.total(`${name}_sum`);
+      expect(seconds).toBeGreaterThan(0);
+      expect(seconds).toBeLessThan(3);
+    });
+  });
+
+  it('notice at once, without any request, that it is gone', async () => {
+    await redis.kill();
+    await expectState('redis lost');
+    await both(async ({ gateway }) => {
+      const line = await gateway.waitForLog(({ msg }) => msg === 'redis lost');
+      expect(line).toMatchObject({ level: 40, reason: expect.stringMatching(/\S/) });
+    });
+  });
+
+  it('say nothing more about it while requests come', async () => {
+    await both(async ({ gateway }) => {
+      for (let i = 0; i < 10; i++) await send(gateway, '/a/1');
+    });
+    await expectState('redis lost');
+  });
+
+  it('find it, without any request, when it comes', async () => {
+    await redis.restart();
+    await expectState('redis lost', 'redis found');
+    await both(async ({ gateway, admin }) => {
+      const decisions = 'gateway_rate_limit_decisions_total';
+      const before = await admin.scrape();
+      expect((await send(gateway, '/a/1')).headers).toHaveProperty('ratelimit');
+      await admin.expectGrowth(before, decisions, { class: 'anonymous', decision: 'allowed' }, 1);
+    });
+  });
+
+  it('count a client that leaves while they wait for a frozen one, but no call to a service', async () => {
+    redis.freeze();
+    const begun = service.begun();
+    await both(async ({ gateway, admin }) => {
+      const before = await admin.scrape();
+      const client = await connect(gateway);
+      await new Promise((resolve) => client.socket.write('GET /a/left HTTP/1.1\r\nHost: a\r\n\r\n', resolve));
+      client.socket.destroy();
+      const line = await gateway.waitForLog(({ path }) => path === '/a/left');
+      expect(line).toMatchObject({ status: 499, source: 'gateway', upstreamMs: null });
+      const labels = { route: '/a', status: '499', client: 'anonymous', source: 'gateway' };
+      await admin.expectGrowth(before, 'gateway_http_requests_total', labels, 1);
+      await admin.expectGrowth(before, 'gateway_requests_in_flight', {}, 0);
+    });
+    await expectState('redis lost', 'redis found', 'redis lost');
+    // Now the wait is over, and the requests would have gone on.
+    await both(async ({ admin, gateway }) => {
+      const { find } = await admin.scrape();
+      expect(find('gateway_upstream_duration_seconds_count', { outcome: 'aborted' })).toEqual([]);
+      expect(gateway.log().filter(({ path }) => path === '/a/left')).toHaveLength(1);
+    });
+    expect(service.begun()).toBe(begun);
+  });
+
+  it('find it when it goes on', async () => {
+    redis.thaw();
+    await expectState('redis lost', 'redis found', 'redis lost', 'redis found');
+  });
+
+  it('print nothing else about it', () => {
+    expect([allowing.gateway.stderr(), rejecting.gateway.stderr()]).toEqual(['', '']);
+  });
+});

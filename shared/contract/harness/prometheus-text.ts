@@ -1,0 +1,123 @@
+/** One line of a scrape that holds a number. */
+export interface Sample {
+  name: string;
+  labels: Record<string, string>;
+  value: number;
+}
+
+/** What /metrics said at one moment. */
+export interface Metrics {
+  readonly text: string;
+  readonly samples: Sample[];
+  /** The type of each family, by its name. */
+  readonly types: Map<string, string>;
+  /** The samples of this name that have these labels and perhaps more. */
+  find(name: string, labels?: Record<string, string>): Array<Omit<Sample, 'name'>>;
+  /** Their sum; 0 when there are none. */
+  total(name: string, labels?: Record<string, string>): number;
+  /** Name and labels of all samples whose name begins so, sorted. */
+  series(begin: string): string[];
+}
+
+type Format = 'text' | 'openmetrics';
+
+const samplePattern = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/;
+const labelPattern = /([a-zA-Z_]\w*)="((?:\\[\\"n]|[^"\\])*)"(?:,|$)/y;
+
+/**
+ * Reads the Prometheus text format 0.0.4, or OpenMetrics 1.0.0. Throws at what a scraper could stumble over: a
+ * sample without HELP and TYPE, a series or a family that comes twice, buckets that do not add up.
+ */
+export function parseMetrics(text: string, format: Format = 'text'): Metrics {
+  const lines = text.split('\n');
+  if (lines.pop() !== '') throw new Error('The last line does not end.');
+  if (format === 'openmetrics' && lines.pop() !== '# EOF') throw new Error('The last line is not # EOF.');
+
+  const samples: Sample[] = [];
+  const types = new Map<string, string>();
+  const helped = new Set<string>();
+  const seen = new Set<string>();
+  let family = '';
+  for (const line of lines) {
+    if (line === '' && format === 'text') continue;
+    const [, keyword, name = '', rest = ''] = /^# (HELP|TYPE) (\S+) (.+)$/.exec(line) ?? [];
+    if (keyword === 'HELP') {
+      if (helped.has(name)) throw new Error(`A second HELP: ${line}`);
+      helped.add(name);
+    } else if (keyword === 'TYPE') {
+      if (types.has(name)) throw new Error(`A second TYPE: ${line}`);
+      types.set(name, rest);
+      family = name;
+    } else {
+      const sample = parseSample(line);
+      if (!namesOf(family, types.get(family), format).includes(sample.name) || !helped.has(family))
+        throw new Error(`No HELP and TYPE above this line: ${line}`);
+      const series = seriesOf(sample);
+      if (seen.has(series)) throw new Error(`This series comes twice: ${line}`);
+      seen.add(series);
+      samples.push(sample);
+    }
+  }
+  checkBuckets(samples);
+
+  const find: Metrics['find'] = (name, labels = {}) => {
+    const wanted = Object.entries(labels);
+    return samples
+      .filter((it) => it.name === name && wanted.every(([label, value]) => it.labels[label] === value))
+      .map((it) => ({ labels: it.labels, value: it.value }));
+  };
+  return {
+    text,
+    samples,
+    types,
+    find,
+    total: (name, labels) => find(name, labels).reduce((sum, { value }) => sum + value, 0),
+    series: (begin) =>
+      samples
+        .filter(({ name }) => name.startsWith(begin))
+        .map(seriesOf)
+        .sort(),
+  };
+}
+
+function parseSample(line: string): Sample {
+  const [, name, inner = '', number] = samplePattern.exec(line) ?? [];
+  if (name === undefined) throw new Error(`Neither a sample nor a comment: ${line}`);
+  const labels: Record<string, string> = {};
+  labelPattern.lastIndex = 0;
+  for (let end = 0; end < inner.length; end = labelPattern.lastIndex) {
+    const [, label = '', value = ''] = labelPattern.exec(inner) ?? [];
+    if (label === '' || label in labels) throw new Error(`Bad labels: ${line}`);
+    labels[label] = value.replaceAll(/\\(.)/g, (_, sign) => (sign === 'n' ? '\n' : sign));
+  }
+  const value = number === '+Inf' ? Number.POSITIVE_INFINITY : Number(number);
+  if (Number.isNaN(value) && number !== 'NaN') throw new Error(`No number: ${line}`);
+  return { name, labels, value };
+}
+
+/** The names that the samples of a family may have. */
+function namesOf(family: string, type: string | undefined, format: Format): string[] {
+  if (type === 'histogram') return [`${family}_bucket`, `${family}_sum`, `${family}_count`];
+  if (type === 'summary') return [family, `${family}_sum`, `${family}_count`];
+  return type === 'counter' && format === 'openmetrics' ? [`${family}_total`] : [family];
+}
+
+function seriesOf({ name, labels }: Sample): string {
+  const pairs = Object.entries(labels).map(([label, value]) => `${label}=${JSON.stringify(value)}`);
+  return `${name}{${pairs.sort().join()}}`;
+}
+
+function checkBuckets(samples: Sample[]): void {
+  const last = new Map<string, number>();
+  for (const sample of samples) {
+    const { le, ...others } = sample.labels;
+    const base = sample.name.replace(/_(bucket|count)$/, '');
+    const key = seriesOf({ ...sample, name: base, labels: others });
+    if (sample.name.endsWith('_bucket')) {
+      if (sample.value < (last.get(key) ?? 0)) throw new Error(`A bucket below the one before: ${key}`);
+      last.set(key, sample.value);
+    } else if (sample.name.endsWith('_count') && last.has(key) && last.get(key) !== sample.value) {
+      throw new Error(`The last bucket is not the count: ${key}`);
+    }
+  }
+}
