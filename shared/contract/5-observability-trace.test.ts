@@ -25,6 +25,7 @@ beforeAll(async () => {
           a: { url: service.url, timeoutMs: 10_000 },
           hasty: { url: service.url, timeoutMs: 300 },
           failing: { url: service.url, timeoutMs: 10_000 },
+          broken: { url: service.url, timeoutMs: 10_000 },
           dead: { url: await deadUrl(), timeoutMs: 10_000 },
         },
         routes: [
@@ -32,6 +33,7 @@ beforeAll(async () => {
           { prefix: '/locked', service: 'a', access: 'protected' },
           { prefix: '/hasty', service: 'hasty' },
           { prefix: '/failing', service: 'failing' },
+          { prefix: '/broken', service: 'broken' },
           { prefix: '/dead', service: 'dead' },
         ],
         clients: [{ id: 'somebody', keySha256: [createHash('sha256').update(key).digest('hex')] }],
@@ -133,7 +135,6 @@ describe('the request id', () => {
   });
 
   it.each(['204', '304', '404', '500'])('stands on the answer %s as well', async (word) => {
-    // Two failures in a row would open the circuit.
     expect(await idOf(['X-Request-Id', `mine-${word}`], word)).toBe(`mine-${word}`);
   });
 
@@ -169,7 +170,7 @@ describe('the request id', () => {
       ['circuit-open', 503, '/failing/x'],
       ['upstream-unreachable', 502, '/dead/x'],
       ['upstream-timeout', 504, '/hasty/hang'],
-      ['upstream-reset', 502, '/a/reset'],
+      ['upstream-reset', 502, '/broken/reset'],
     ];
 
     beforeAll(async () => {

@@ -91,7 +91,7 @@ function parseSample(line: string): Sample {
     labels[label] = value.replaceAll(/\\(.)/g, (_, sign) => (sign === 'n' ? '\n' : sign));
   }
   const value = number === '+Inf' ? Number.POSITIVE_INFINITY : Number(number);
-  if (Number.isNaN(value) && number !== 'NaN') throw new Error(`No number: ${line}`);
+  if (Number.isNaN(value) && !/^nan$/i.test(number as string)) throw new Error(`No number: ${line}`);
   return { name, labels, value };
 }
 
