@@ -74,6 +74,8 @@ export class FixedWindows {
   readonly #redis: Redis;
   readonly #log: Logger;
   #lost = false;
+  /** What to call for the commands of this turn when they are late. */
+  #turn: Array<(error: Error) => void> | null = null;
 
   constructor(redis: Redis, log: Logger) {
     this.#redis = redis;
@@ -97,17 +99,33 @@ export class FixedWindows {
 
   #ask(bucket: string, windowMs: number): Promise<WindowCount> {
     return new Promise((resolve, reject) => {
-      // Instead of the commandTimeout of ioredis: after a pause of this process the timer is due before the answer
-      // in the socket has been read. setImmediate comes after the reading, so an answer that is there still counts.
-      const budget = setTimeout(() => setImmediate(reject, LATE), COMMAND_BUDGET_MS);
+      this.#turn ??= this.#beginTurn();
+      this.#turn.push(reject); // no effect once the answer is there
       // EVALSHA; ioredis sends the whole script when Redis does not know it (any more).
       this.#redis.fixedWindow(bucket, windowMs, (error, reply) => {
-        clearTimeout(budget);
         // ioredis-mock answers false where Redis reports an error, and `false <= limit` holds.
         if (Array.isArray(reply)) resolve({ count: Number(reply[0]), leftMs: Number(reply[1]) });
         else reject(error ?? new Error('the counter script failed'));
       });
     });
+  }
+
+  /** The commands of one turn of the event loop share a budget, and one write: that saves a third of their cost. */
+  #beginTurn(): Array<(error: Error) => void> {
+    const turn: Array<(error: Error) => void> = [];
+    const { stream } = this.#redis;
+    stream?.cork();
+    setImmediate(() => {
+      this.#turn = null;
+      stream?.uncork();
+      const expire = () => {
+        for (const late of turn) late(LATE);
+      };
+      // Instead of the commandTimeout of ioredis: after a pause of this process the timer is due before the answer
+      // in the socket has been read. setImmediate comes after the reading, so an answer that is there still counts.
+      setTimeout(() => setImmediate(expire), COMMAND_BUDGET_MS);
+    });
+    return turn;
   }
 
   #lose(error: Error): void {
