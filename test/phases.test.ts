@@ -7,6 +7,8 @@ import { findForeignImports } from './foreign-imports.ts';
 
 // A line that was altered counts twice, once removed and once added, as in the summary of a diff.
 const stepBudget = 30;
+// Observing touches those who know something. The README of the phase says why, file by file.
+const widerBudgets = new Map([['5-observability', 190]]);
 const required = [
   'README.md',
   'config.ts',
@@ -57,12 +59,13 @@ for (const { from, to } of steps) {
   describe(`the step from ${from.name} to ${to.name}`, () => {
     const changes = comparePhases(from.folder, to.folder);
     const lines = inheritedLines(changes);
+    const budget = widerBudgets.get(to.name) ?? stepBudget;
 
-    test(`changes ${lines} lines of inherited TypeScript files, at most ${stepBudget} are allowed`, () => {
+    test(`changes ${lines} lines of inherited TypeScript files, at most ${budget} are allowed`, () => {
       const each = changes
         .filter(({ kind }) => kind === 'changed')
         .map(({ path, added, removed }) => `${path} +${added} -${removed}`);
-      expect(lines, each.join(', ')).toBeLessThanOrEqual(stepBudget);
+      expect(lines, each.join(', ')).toBeLessThanOrEqual(budget);
     });
 
     test('keeps every inherited file where it was', () => {

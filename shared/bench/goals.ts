@@ -38,6 +38,7 @@ const goals: Goal[] = [
       ['phase 3', 'phase 2', 1.35],
       ['phase 4', 'phase 3', (spread: number) => 1 + spread],
       ['phase 4', 'fast-gateway', 1],
+      ['phase 5', 'phase 4', 1.15],
     ] as const
   ).map(([name, reference, limit]) => ({
     figure: `${name} / ${reference}`,
@@ -45,7 +46,7 @@ const goals: Goal[] = [
     scenario: 'forward',
     value: forward(name, reference),
   })),
-  ...[1, 2, 3, 4].map((number) => ({
+  ...[1, 2, 3, 4, 5].map((number) => ({
     figure: `phase ${number} with its access log / without`,
     limit: 1.25,
     scenario: 'access-log',

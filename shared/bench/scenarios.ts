@@ -31,7 +31,7 @@ export type Column = 'MB/s' | 'start ms' | 'idle MB' | 'Redis µs';
 /** Measures two subjects shortly, for a scenario that must know what they can bear. */
 export type Trial = (subjects: Subject[]) => Promise<Measured[]>;
 
-const PHASES = [1, 2, 3, 4];
+const PHASES = [1, 2, 3, 4, 5];
 
 // The name tells where a run of it again belongs.
 export const SAME_AGAIN = 'phase 1 again';

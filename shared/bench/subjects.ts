@@ -60,6 +60,7 @@ export function phase(number: number, options: PhaseOptions = {}): Subject {
         GATEWAY_CONFIG: `${stem}.json`,
         REDIS_URL: around.redis?.url ?? '',
         LOG_LEVEL: accessLog ? 'info' : 'silent',
+        ADMIN_PORT: '0',
       };
       const running: Running[] = [];
       const urls: string[] = [];
@@ -114,6 +115,7 @@ function phaseConfig(number: number, { fastUrl, nodeUrl }: Surroundings, options
       },
     }),
     ...(number >= 4 && { circuitBreaker: { failureThreshold: 3, cooldownMs: FOR_EVER_MS } }),
+    ...(number >= 5 && { serverTiming: false }),
   };
 }
 

@@ -12,11 +12,12 @@ import { findPorts } from './run-ports.ts';
 export type Ports = ReadonlyMap<number, number>;
 
 const documentedPort = 3000;
+const documentedAdminPort = 9464;
 
 /** Calls `use` beside a fresh gateway of the phase and fresh demo services, all on free ports, and ends them. */
 export async function withGateway<T>(phase: Phase, use: (ports: Ports) => Promise<T>): Promise<T> {
   delete process.env.REDIS_URL; // recordings show the embedded Redis, which is empty at every start
-  const [gatewayPort = 0, inventory = 0, orders = 0] = await findFourDigitPorts();
+  const [port = 0, adminPort = 0, inventory = 0, orders = 0] = await findFourDigitPorts();
   const folder = await mkdtemp(join(tmpdir(), 'phased-gateway-'));
   const services = await startDemoServices({ inventory, orders });
   const config = await redirectConfig(join(phase.folder, 'gateway.json'), { inventory, orders }, folder);
@@ -24,11 +25,12 @@ export async function withGateway<T>(phase: Phase, use: (ports: Ports) => Promis
   const keep = (line: string) => {
     output += `${line}\n`;
   };
-  const gateway = startGateway(phase, gatewayPort, config, { onLog: keep, onError: keep });
+  const gateway = startGateway(phase, { port, adminPort }, config, { onLog: keep, onError: keep });
   try {
     if (!(await gateway.ready())) throw new CliError(`Phase ${phase.name} does not start:\n${output}`);
     const ports = new Map([
-      [documentedPort, gatewayPort],
+      [documentedPort, port],
+      [documentedAdminPort, adminPort],
       [defaultPorts.inventory, inventory],
       [defaultPorts.orders, orders],
     ]);
@@ -40,11 +42,11 @@ export async function withGateway<T>(phase: Phase, use: (ports: Ports) => Promis
   }
 }
 
-/** Three ports with as many digits as those in the documents: a body that names one keeps its Content-Length. */
+/** Four ports with as many digits as those in the documents: a body that names one keeps its Content-Length. */
 async function findFourDigitPorts(): Promise<number[]> {
   for (;;) {
     const first = 5000 + Math.floor(Math.random() * 4990);
-    const ports = await findPorts(first, 3).catch(() => undefined);
+    const ports = await findPorts(first, 4).catch(() => undefined);
     if (ports) return ports;
   }
 }

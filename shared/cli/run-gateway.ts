@@ -24,16 +24,22 @@ export interface Gateway {
   kill(): void;
 }
 
+/** Where a gateway listens, for its clients and for those who run it. */
+export interface GatewayPorts {
+  port: number;
+  adminPort: number;
+}
+
 /** Takes the output of a gateway line by line: `onLog` its stdout, `onError` its stderr. */
 export interface Output {
   onLog(line: string): void;
   onError(line: string): void;
 }
 
-/** Starts the server.ts of a phase. */
+/** Starts the server.ts of a phase. From phase 5 on it listens on the admin port too. */
 export function startGateway(
   phase: Phase,
-  port: number,
+  { port, adminPort }: GatewayPorts,
   configFile: string,
   { onLog, onError }: Output,
 ): Gateway {
@@ -41,7 +47,14 @@ export function startGateway(
   const child = fork(join(phase.folder, 'server.ts'), {
     execArgv: ['--import', 'tsx', '--import', followParent],
     cwd: root,
-    env: { ...process.env, PORT: String(port), HOST: '127.0.0.1', GATEWAY_CONFIG: configFile },
+    env: {
+      ...process.env,
+      PORT: String(port),
+      HOST: '127.0.0.1',
+      ADMIN_PORT: String(adminPort),
+      ADMIN_HOST: '127.0.0.1',
+      GATEWAY_CONFIG: configFile,
+    },
     silent: true,
     // In a group of its own, so that Ctrl-C in a terminal reaches only the run command, which passes it on
     // once. On Windows this would open a window.

@@ -6,7 +6,7 @@ const key = '-H "X-API-Key: demo-mobile-app-key"';
 const statusOnly = `-s -o ${devNull} -w "%{http_code}\\n"`;
 
 /** Three calls worth trying per phase; the newest of these serves for later phases too. */
-const tries: Array<(url: string, orders: string) => Array<[what: string, command: string]>> = [
+const tries: Array<(url: string, orders: string, admin: string) => Array<[what: string, command: string]>> = [
   (url) => [
     ['the inventory, through the gateway', `curl ${url}/api/inventory`],
     ['what reaches the orders service', `curl "${url}/api/orders/echo?x=1"`],
@@ -30,6 +30,11 @@ const tries: Array<(url: string, orders: string) => Array<[what: string, command
     ],
     ['mend it; the circuit closes after its cooldown', `curl -X DELETE ${orders}/_faults`],
   ],
+  (url, _orders, admin) => [
+    ['one id joins answer, log and service', `curl -i -H "X-Request-Id: my-call-1" ${url}/api/inventory/1`],
+    ['what is going on, in figures', `curl ${admin}/metrics`],
+    ['the circuits', `curl ${admin}/circuits`],
+  ],
 ];
 
 /** What the run command prints when everything answers. */
@@ -37,11 +42,14 @@ export function greet(
   { phase, config, services }: RunOptions,
   urls: string[],
   ports: RunOptions['servicePorts'],
+  adminPorts: number[],
 ): string {
   const [url = ''] = urls;
   const inventory = `http://127.0.0.1:${ports.inventory}`;
   const orders = `http://127.0.0.1:${ports.orders}`;
   const facts = [`gateway   ${urls.join('  ')}`];
+  const admins = adminPorts.map((port) => `http://127.0.0.1:${port}`);
+  if (admins.length > 0) facts.push(`admin     ${admins.join('  ')}`);
   if (config) facts.push(`config    ${config}`);
   if (services) facts.push(`services  inventory ${inventory}  orders ${orders}`);
   if (phase.number >= 2 && !config) facts.push('keys      demo-mobile-app-key  demo-partner-web-key');
@@ -49,7 +57,8 @@ export function greet(
 
   const demo = tries[phase.number - 1] ?? tries.at(-1);
   // What a config of one's own routes is not known here.
-  const calls = config || !demo ? [['is it well?', `curl -i ${url}/health`]] : demo(url, orders);
+  const calls =
+    config || !demo ? [['is it well?', `curl -i ${url}/health`]] : demo(url, orders, admins[0] ?? '');
   return `
 Phase ${phase.name} is ready.
 

@@ -10,6 +10,9 @@ import { findPhase, listPhases, type Phase } from './phases.ts';
 export interface RunOptions {
   phase: Phase;
   port: number;
+  /** Whether the phase has an admin listener. */
+  hasAdmin: boolean;
+  adminPort: number;
   instances: number;
   /** Absolute path of the user's own config. */
   config: string | undefined;
@@ -21,6 +24,8 @@ export interface RunOptions {
 const defaultPort = 3000;
 const maxInstances = 64;
 const firstPhaseWithRedis = 3;
+const defaultAdminPort = 9464;
+const firstPhaseWithAdmin = 5;
 
 const usage = `Runs a phase of the gateway with the demo services.
 
@@ -30,6 +35,8 @@ const usage = `Runs a phase of the gateway with the demo services.
     .join(', ')}
 
   --port NUMBER             where the gateway listens; default ${defaultPort}, 0 picks a free one
+  --admin-port NUMBER       where its admin listener listens, from phase ${firstPhaseWithAdmin} on; default ${defaultAdminPort}, 0 picks a
+                            free one, as it does without this option when --port is 0
   --config FILE             your own config instead of the gateway.json of the phase
   --instances NUMBER        that many gateways on consecutive ports; default 1
                             (from phase ${firstPhaseWithRedis} on they share a real Redis: set REDIS_URL)
@@ -39,12 +46,13 @@ const usage = `Runs a phase of the gateway with the demo services.
   --json                    the logs as they are, on stdout; everything else goes to stderr
   --help                    this text
 
-REDIS_URL and LOG_LEVEL reach the gateway; PORT, HOST and GATEWAY_CONFIG are set by this command.`;
+REDIS_URL and LOG_LEVEL reach the gateway; the ports, hosts and GATEWAY_CONFIG are set by this command.`;
 
 /** Reads the command line; `undefined` after printing the help. A CliError says what is allowed. */
 export function readRunOptions(): RunOptions | undefined {
   const { values, positionals } = readArguments(usage, {
     port: { type: 'string' },
+    'admin-port': { type: 'string' },
     config: { type: 'string' },
     instances: { type: 'string' },
     'no-services': { type: 'boolean', default: false },
@@ -67,6 +75,8 @@ export function readRunOptions(): RunOptions | undefined {
   return {
     phase,
     port,
+    hasAdmin: phase.number >= firstPhaseWithAdmin,
+    adminPort: readPort('admin-port', values['admin-port'], port === 0 ? 0 : defaultAdminPort),
     instances,
     config: values.config === undefined ? undefined : existing(values.config),
     services: !values['no-services'],

@@ -2,19 +2,22 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { CliError } from './cli-error.ts';
 
-/** `count` consecutive ports that are free now, or any free ones for port 0. A CliError explains a busy one. */
-export async function findPorts(port: number, count: number): Promise<number[]> {
+/**
+ * `count` consecutive ports that are free now, or any free ones for port 0. A CliError explains a busy one and
+ * names the option that chooses another.
+ */
+export async function findPorts(port: number, count: number, option = '--port'): Promise<number[]> {
   const probes: net.Server[] = [];
   try {
     // All stay open until the last is found, so that port 0 does not give the same one twice.
-    for (let n = 0; n < count; n++) probes.push(await listen(port === 0 ? 0 : port + n));
+    for (let n = 0; n < count; n++) probes.push(await listen(port === 0 ? 0 : port + n, option));
     return probes.map((probe) => (probe.address() as net.AddressInfo).port);
   } finally {
     await Promise.all(probes.map((probe) => new Promise((closed) => probe.close(closed))));
   }
 }
 
-async function listen(port: number): Promise<net.Server> {
+async function listen(port: number, option: string): Promise<net.Server> {
   const probe = net.createServer();
   try {
     probe.listen(port, '127.0.0.1');
@@ -25,7 +28,7 @@ async function listen(port: number): Promise<net.Server> {
     if (code !== 'EADDRINUSE' && code !== 'EACCES') throw error;
     throw new CliError(
       `Port ${port} on 127.0.0.1 is ${code === 'EACCES' ? 'not allowed' : 'already in use'}; the gateway wants it.\n` +
-        'Choose another with --port NUMBER (0 picks a free one), or stop what listens there.',
+        `Choose another with ${option} NUMBER (0 picks a free one), or stop what listens there.`,
     );
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type DemoServices, startDemoServices } from '../upstreams/demo-services.ts';
 import { CliError, runCommand } from './cli-error.ts';
 import { redirectConfig } from './run-config.ts';
-import { type Gateway, startGateway } from './run-gateway.ts';
+import { type Gateway, type GatewayPorts, startGateway } from './run-gateway.ts';
 import { greet } from './run-greeting.ts';
 import { prettifyLine } from './run-log.ts';
 import { type RunOptions, readRunOptions } from './run-options.ts';
@@ -24,6 +24,9 @@ async function run(options: RunOptions): Promise<number> {
   const gateways: Gateway[] = [];
   const interrupted = untilInterrupted(gateways, say);
   const ports = await findPorts(options.port, options.instances);
+  const adminPorts = options.hasAdmin
+    ? await findPorts(options.adminPort, options.instances, '--admin-port')
+    : [];
   const folder = await mkdtemp(join(tmpdir(), 'phased-gateway-'));
   let services: DemoServices | undefined;
   try {
@@ -33,7 +36,9 @@ async function run(options: RunOptions): Promise<number> {
       : options.servicePorts;
     const template = options.config ?? join(options.phase.folder, 'gateway.json');
     const config = await redirectConfig(template, servicePorts, folder);
-    for (const port of ports) gateways.push(startOne(options, port, config));
+    for (const [i, port] of ports.entries()) {
+      gateways.push(startOne(options, { port, adminPort: adminPorts[i] ?? 0 }, config));
+    }
 
     const ended = gateways.map(async ({ url, ended }) => ({ url, code: await ended }));
     const over = Promise.race([interrupted, ...ended]);
@@ -43,7 +48,7 @@ async function run(options: RunOptions): Promise<number> {
       if (first.includes(false))
         throw new CliError('GET /health is not answered; the log above may say why.');
       const urls = gateways.map(({ url }) => url);
-      say(greet(options, urls, servicePorts));
+      say(greet(options, urls, servicePorts, adminPorts));
     }
     const end = await over;
     if (!end) return 0;
@@ -56,9 +61,9 @@ async function run(options: RunOptions): Promise<number> {
   }
 }
 
-function startOne({ phase, instances, json }: RunOptions, port: number, config: string): Gateway {
-  const prefix = instances > 1 ? `${port} ` : '';
-  return startGateway(phase, port, config, {
+function startOne({ phase, instances, json }: RunOptions, ports: GatewayPorts, config: string): Gateway {
+  const prefix = instances > 1 ? `${ports.port} ` : '';
+  return startGateway(phase, ports, config, {
     onLog: (line) => process.stdout.write(json ? `${line}\n` : `${prefix}${prettifyLine(line)}\n`),
     onError: (line) => process.stderr.write(`${prefix}${line}\n`),
   });

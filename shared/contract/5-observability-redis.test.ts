@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { connect, send, until } from './harness/client.ts';
 import { configFor, type Gateway } from './harness/gateway.ts';
+import type { Metrics } from './harness/prometheus-text.ts';
 import { type RedisServer, redisAvailable, startRedis } from './harness/redis.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
 
@@ -117,10 +118,16 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
   });
 
   it('count a client that leaves while they wait for a frozen one, but no call to a service', async () => {
-    redis.freeze();
     const begun = service.begun();
-    await both(async ({ gateway, admin }) => {
-      const before = await admin.scrape();
+    // Before it freezes, because a scrape asks Redis too and would find out first.
+    const scrapes = new Map([
+      [allowing, await allowing.admin.scrape()],
+      [rejecting, await rejecting.admin.scrape()],
+    ]);
+    redis.freeze();
+    await both(async (each) => {
+      const { gateway, admin } = each;
+      const before = scrapes.get(each) as Metrics;
       const client = await connect(gateway);
       await new Promise((resolve) => client.socket.write('GET /a/left HTTP/1.1\r\nHost: a\r\n\r\n', resolve));
       client.socket.destroy();

@@ -1,0 +1,76 @@
+import type { FastifyError, FastifyReply } from 'fastify';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The refusal this request got, or null. The access log reads it. */
+    problem: Problem | null;
+  }
+}
+
+/**
+ * A refusal, answered as application/problem+json (RFC 9457). Made once per cause and thrown many times: it
+ * is an answer, not a bug, so nobody needs its stack. It holds nothing of the request and no internals.
+ */
+export class Problem extends Error {
+  /** The pipeline stage that refuses. */
+  readonly stage: string;
+  readonly status: number;
+  /** The JSON text, without what belongs to one request. */
+  readonly body: string;
+
+  constructor(stage: string, status: number, name: string, title: string, detail: string) {
+    super(detail);
+    this.stage = stage;
+    this.name = name;
+    this.status = status;
+    this.body = JSON.stringify({ type: `urn:gateway:problem:${name}`, title, status, detail });
+  }
+}
+
+/** The request breaks HTTP, or two servers could read it in two ways. */
+export const BAD_REQUEST = new Problem(
+  'parse',
+  400,
+  'bad-request',
+  'Malformed request',
+  'The request is malformed or ambiguous. Check its path, its Host field and its framing.',
+);
+
+const INTERNAL = new Problem(
+  'gateway',
+  500,
+  'internal',
+  'Internal error',
+  'The gateway failed to handle this request. The fault is not in the request.',
+);
+
+/** Turns what was thrown into a Problem. What blames the request is 400; the rest is a bug, and reported. */
+export function toProblem(error: unknown, report: (error: unknown) => void): Problem {
+  if (error instanceof Problem) return error;
+  if ((error as FastifyError).statusCode === 400) return BAD_REQUEST;
+  report(error);
+  return INTERNAL;
+}
+
+/** The JSON text for one request. An id needs no escapes. */
+export function bodyFor(problem: Problem, requestId: string): string {
+  return `${problem.body.slice(0, -1)},"requestId":"${requestId}"}`;
+}
+
+/** Answers with the problem, and the headers earlier stages have set. Nothing else writes a refusal. */
+export function sendProblem(reply: FastifyReply, problem: Problem): void {
+  reply.request.problem = problem;
+  reply.hijack();
+  if (reply.raw.destroyed) return; // the client left while a stage waited
+  const body = bodyFor(problem, reply.request.id);
+  const headers: Record<string, unknown> = reply.getHeaders();
+  const timing = reply.request.times?.serverTiming(problem.stage);
+  if (timing) headers['server-timing'] = timing;
+  headers['content-type'] = 'application/problem+json';
+  headers['content-length'] = Buffer.byteLength(body);
+  if (reply.request.method !== 'HEAD') reply.request.bytesOut = Buffer.byteLength(body);
+  // While the gateway drains, the client must not send another request on this connection.
+  if (!reply.server.server.listening) headers.connection = 'close';
+  reply.raw.writeHead(problem.status, headers as Record<string, string>);
+  reply.raw.end(body);
+}

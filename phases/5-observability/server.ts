@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import pino from 'pino';
+import { readConfig, readEnvironment, StartError } from './config.ts';
+import { buildGateway } from './gateway.ts';
+import { connectRedis } from './redis.ts';
+
+// What is still in flight this long after a signal to stop is cut off.
+const DRAIN_MS = 10_000;
+
+async function main(): Promise<void> {
+  const environment = readEnvironment(process.env);
+  const config = readConfig(environment.GATEWAY_CONFIG ?? join(import.meta.dirname, 'gateway.json'));
+  const log = pino({ level: environment.LOG_LEVEL, base: null }, pino.destination({ sync: false }));
+  const redis = await connectRedis(environment.REDIS_URL, log);
+  const { gateway, admin } = buildGateway(config, { log, now: () => performance.now(), redis });
+
+  const { HOST, PORT, ADMIN_HOST, ADMIN_PORT } = environment;
+  const adminUrl = await listen(admin, ADMIN_HOST, ADMIN_PORT, 'ADMIN_PORT');
+  log.info({ url: await listen(gateway, HOST, PORT, 'PORT') }, 'listening');
+  log.info({ url: adminUrl }, 'admin listening');
+
+  const stop = async (signal: string) => {
+    log.info({ signal }, 'stopping');
+    setTimeout(() => gateway.server.closeAllConnections(), DRAIN_MS);
+    // Connections that become idle from now on would keep the server open until their keep-alive ends.
+    setInterval(() => gateway.server.closeIdleConnections(), 50);
+    await gateway.close();
+    admin.server.closeAllConnections();
+    // Flushed first: at exit the rest is written in a loop that never ends once stdout has no reader.
+    log.flush(() => process.exit(0));
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}
+
+function listen(server: FastifyInstance, host: string, port: number, variable: string): Promise<string> {
+  return server.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
+    const cure = `Stop what uses the port, or set ${variable} to another one.`;
+    const reason = error.code === 'EADDRINUSE' ? `it is in use. ${cure}` : error.message;
+    throw new StartError(`Cannot listen on ${host}:${port}: ${reason}`);
+  });
+}
+
+main().catch((error) => {
+  console.error(error instanceof StartError ? error.message : error);
+  process.exit(1);
+});
