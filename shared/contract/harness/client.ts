@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { level } from './gateway.ts';
+
+export { until } from './until.ts';
 
 /** A complete answer. */
 export interface Answer {
@@ -153,19 +154,6 @@ export function answersIn(text: string): Answer[] {
     if (!body) return answers;
     answers.push(answerOf(status, headers, rawHeaders, Buffer.from(body.text, 'latin1')));
     rest = body.rest;
-  }
-}
-
-/** Polls until the condition holds; fails with `what` when it does not in time. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-  timeoutMs = 5_000,
-): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`Not within ${timeoutMs} ms: ${what}`);
-    await sleep(5);
   }
 }
 

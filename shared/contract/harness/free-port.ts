@@ -13,7 +13,8 @@ let drawn = Math.floor(Math.random() * stretch);
 export async function freePort(): Promise<number> {
   for (;;) {
     drawn = (drawn + 1) % stretch;
-    if (await isFree(first + drawn)) return first + drawn;
+    const port = first + drawn;
+    if (await isFree(port)) return port;
   }
 }
 

@@ -1,149 +1,17 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import net from 'node:net';
-import { tmpdir } from 'node:os';
 import { afterAll } from 'vitest';
-import { until } from './client.ts';
-import { freePort } from './free-port.ts';
+import { endEveryRedis, isRedisOnPath } from './redis-process.ts';
+
+export { type RedisServer, startRedis } from './redis-process.ts';
 
 /** True when a redis-server binary is on PATH; with CI=true its absence is an error. */
 export const redisAvailable = findRedis();
 
-/** A Redis process for one test file. */
-export interface RedisServer {
-  readonly url: string;
-  readonly port: number;
-  /** SIGKILL: connections break at once. */
-  kill(): Promise<void>;
-  /** SIGSTOP: connections stay and nothing answers. */
-  freeze(): void;
-  /** SIGCONT. */
-  thaw(): void;
-  /** Starts it again on the same port, empty. */
-  restart(): Promise<void>;
-  /** Runs one command on a connection of its own and returns the decoded reply. */
-  command(...args: string[]): Promise<unknown>;
-  close(): Promise<void>;
-}
-
-const processes = new Set<ChildProcess>();
-
-function killAll(): void {
-  for (const child of processes) child.kill('SIGKILL');
-}
-
-process.once('exit', killAll);
-
-afterAll(async () => {
-  killAll();
-  await until(() => processes.size === 0, 'every redis-server has ended');
-});
-
-/** Starts a redis-server on a free port of 127.0.0.1 that keeps nothing on disk. */
-export async function startRedis(): Promise<RedisServer> {
-  const port = await freePort();
-  let child = await launch(port);
-  const kill = async () => {
-    if (!processes.has(child)) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
-  };
-  return {
-    url: `redis://127.0.0.1:${port}`,
-    port,
-    kill,
-    freeze: () => void child.kill('SIGSTOP'),
-    thaw: () => void child.kill('SIGCONT'),
-    async restart() {
-      await kill();
-      child = await launch(port);
-    },
-    command: (...args) => command(port, args),
-    close: kill,
-  };
-}
+afterAll(endEveryRedis);
 
 function findRedis(): boolean {
-  const found = spawnSync('redis-server', ['--version'], { stdio: 'ignore' }).status === 0;
+  const found = isRedisOnPath();
   if (!found && process.env.CI === 'true') {
     throw new Error('redis-server is not on PATH. Install it (Debian: apt-get install redis-server).');
   }
   return found;
-}
-
-async function launch(port: number): Promise<ChildProcess> {
-  const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-  const child = spawn('redis-server', [...options, '--dir', tmpdir()], { stdio: 'ignore' });
-  processes.add(child);
-  child.once('exit', () => processes.delete(child));
-  await until(
-    async () => {
-      if (!processes.has(child)) throw new Error(`redis-server on port ${port} ended at once.`);
-      return command(port, ['PING']).then(
-        (reply) => reply === 'PONG',
-        () => false,
-      );
-    },
-    `redis-server answers on port ${port}`,
-    10_000,
-  );
-  return child;
-}
-
-function command(port: number, args: string[]): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const socket = net.connect(port, '127.0.0.1', () => {
-      const parts = args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`);
-      socket.write(`*${args.length}\r\n${parts.join('')}`);
-    });
-    socket.setEncoding('latin1').on('data', (chunk: string) => {
-      text += chunk;
-      const reply = decode(text, 0);
-      if (!reply) return;
-      socket.destroy();
-      if (reply.value instanceof Error) reject(reply.value);
-      else resolve(reply.value);
-    });
-    socket.on('error', reject);
-    socket.on('close', () => reject(new Error(`Redis closed the connection during ${args[0]}.`)));
-  });
-}
-
-/** Decodes one RESP 2 reply; undefined while it is incomplete. */
-function decode(text: string, from: number): { value: unknown; next: number } | undefined {
-  const end = text.indexOf('\r\n', from);
-  if (end < 0) return undefined;
-  const line = text.slice(from + 1, end);
-  let next = end + 2;
-  switch (text[from]) {
-    case '+':
-      return { value: line, next };
-    case '-':
-      return { value: new Error(line), next };
-    case ':':
-      return { value: Number(line), next };
-    case '$': {
-      const length = Number(line);
-      if (length < 0) return { value: null, next };
-      if (text.length < next + length + 2) return undefined;
-      const value = Buffer.from(text.slice(next, next + length), 'latin1').toString('utf8');
-      return { value, next: next + length + 2 };
-    }
-    case '*': {
-      const count = Number(line);
-      if (count < 0) return { value: null, next };
-      const value: unknown[] = [];
-      for (let i = 0; i < count; i++) {
-        const item = decode(text, next);
-        if (!item) return undefined;
-        value.push(item.value);
-        next = item.next;
-      }
-      return { value, next };
-    }
-    default:
-      throw new Error(`Redis sent an unknown reply: ${text.slice(from, from + 40)}`);
-  }
 }
