@@ -36,12 +36,16 @@ export interface Output {
   onError(line: string): void;
 }
 
-/** Starts the server.ts of a phase. From phase 5 on it listens on the admin port too. */
+/**
+ * Starts the server.ts of a phase. From phase 5 on it listens on the admin port too. `env` is added to the
+ * environment of this process.
+ */
 export function startGateway(
   phase: Phase,
   { port, adminPort }: GatewayPorts,
   configFile: string,
   { onLog, onError }: Output,
+  env: Record<string, string> = {},
 ): Gateway {
   const url = `http://127.0.0.1:${port}`;
   const child = fork(join(phase.folder, 'server.ts'), {
@@ -49,6 +53,7 @@ export function startGateway(
     cwd: root,
     env: {
       ...process.env,
+      ...env,
       PORT: String(port),
       HOST: '127.0.0.1',
       ADMIN_PORT: String(adminPort),
