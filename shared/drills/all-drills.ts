@@ -1,0 +1,27 @@
+import { clientAbort } from './client-abort.ts';
+import { cooldownHerd } from './cooldown-herd.ts';
+import { hiddenRetry } from './hidden-retry.ts';
+import { layeredDefences } from './layered-defences.ts';
+import { lostExpiry } from './lost-expiry.ts';
+import { redisDown } from './redis-down.ts';
+import { redisHung } from './redis-hung.ts';
+import type { Drill } from './runner/definition.ts';
+import { slowService } from './slow-service.ts';
+import { spoofedAddress } from './spoofed-address.ts';
+import { twoGateways } from './two-gateways.ts';
+import { windowEdge } from './window-edge.ts';
+
+/** Every drill, by phase, in the order in which they are worth doing. */
+export const drills: readonly Drill[] = [
+  hiddenRetry,
+  clientAbort,
+  windowEdge,
+  twoGateways,
+  lostExpiry,
+  redisDown,
+  redisHung,
+  spoofedAddress,
+  slowService,
+  cooldownHerd,
+  layeredDefences,
+];

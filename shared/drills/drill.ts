@@ -1,0 +1,62 @@
+import { readArguments } from '../cli/arguments.ts';
+import { CliError, runCommand } from '../cli/cli-error.ts';
+import { refuseWords } from '../cli/option-values.ts';
+import { isRedisOnPath } from '../contract/harness/redis-process.ts';
+import { drills } from './all-drills.ts';
+import type { Drill } from './runner/definition.ts';
+import { askPrediction } from './runner/prediction.ts';
+import { describeDrill, listDrills, tellOutcome } from './runner/report.ts';
+import { Interrupted, Scene } from './runner/scene.ts';
+
+const usage = `npm run drill -- [NAME] [options]
+
+Predict, run, explain: an experiment with real gateways and real traffic. Without a NAME: the list of drills.
+  --yes    no question: run it without a prediction
+  --help   this text`;
+
+const redisMissing = `This drill needs a Redis of its own, and redis-server is not on PATH. Install it:
+
+  sudo apt install redis-server     (Debian, Ubuntu)
+  brew install redis                (macOS)
+  wsl --install, then as on Ubuntu  (Windows)
+
+Then run the drill again. "npm run drill" lists the others; most of them need no Redis.`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = readArguments(usage, {
+    yes: { type: 'boolean', short: 'y', default: false },
+    help: { type: 'boolean', short: 'h' },
+  });
+  if (values.help) return console.log(usage);
+  const [name, ...surplus] = positionals;
+  refuseWords(usage, surplus);
+  if (name === undefined) return console.log(listDrills(drills));
+  const drill = drills.find((candidate) => candidate.name === name);
+  if (!drill) throw new CliError(`There is no drill "${name}".\n\n${listDrills(drills)}`);
+  if (drill.needsRedis && !isRedisOnPath()) throw new CliError(redisMissing);
+  try {
+    await perform(drill, values.yes);
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    console.error(`\n${error.message}`);
+    process.exitCode = 130;
+  }
+}
+
+async function perform(drill: Drill, withoutQuestion: boolean): Promise<void> {
+  console.log(describeDrill(drill));
+  const write = (text: string) => process.stdout.write(text);
+  const prediction = withoutQuestion ? undefined : await askPrediction(drill, process.stdin, write);
+  console.log('Starting the processes …\n');
+  const outcome = await new Scene(console.log).play((scene) => drill.run(scene));
+  console.log(tellOutcome(drill, outcome, prediction));
+  if (outcome.answer !== drill.expected) process.exitCode = 1;
+}
+
+// `npm run drill -- NAME | head` closes the pipe early: the exit ends whatever was started.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
+await runCommand(main);

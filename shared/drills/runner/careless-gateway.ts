@@ -1,0 +1,19 @@
+import type { AddressInfo } from 'node:net';
+import Fastify from 'fastify';
+import type { Client } from './client.ts';
+import type { Scene } from './scene.ts';
+import type { Service } from './service.ts';
+
+/**
+ * A gateway as it is quickly written: every request goes through `reply.from` of @fastify/reply-from, all options as
+ * they come.
+ */
+export async function startCarelessGateway(scene: Scene, service: Service): Promise<Client> {
+  const { default: replyFrom } = await import('@fastify/reply-from');
+  const gateway = Fastify({ forceCloseConnections: true });
+  scene.atEnd(() => gateway.close());
+  await gateway.register(replyFrom, { base: service.url });
+  gateway.get('/*', (_request, reply) => reply.from());
+  await gateway.listen({ port: 0, host: '127.0.0.1' });
+  return scene.client(`http://127.0.0.1:${(gateway.server.address() as AddressInfo).port}`);
+}

@@ -1,0 +1,49 @@
+/** An answer as the client sees it. */
+export interface Answer {
+  /** 'none' when the client left, or the connection broke. */
+  readonly status: number | 'none';
+  readonly headers: Headers;
+  /** From the request to the last byte. */
+  readonly ms: number;
+}
+
+/** Calls one gateway. */
+export interface Client {
+  /** Sends one GET. Never fails: what breaks is an answer with the status 'none'. */
+  get(path: string, options?: { headers?: Record<string, string>; signal?: AbortSignal }): Promise<Answer>;
+  /** As many GETs at once. */
+  burst(count: number, path: string): Promise<Answer[]>;
+}
+
+/** A client for the gateway at this URL; `over` ends all of its calls. */
+export function clientOf(url: string, over: AbortSignal): Client {
+  const get: Client['get'] = async (path, { headers = {}, signal } = {}) => {
+    const begun = performance.now();
+    const signals = signal ? [signal, over] : [over];
+    try {
+      const response = await fetch(url + path, { headers, signal: AbortSignal.any(signals) });
+      await response.arrayBuffer();
+      return { status: response.status, headers: response.headers, ms: performance.now() - begun };
+    } catch {
+      return { status: 'none', headers: new Headers(), ms: performance.now() - begun };
+    }
+  };
+  return { get, burst: (count, path) => Promise.all(Array.from({ length: count }, () => get(path))) };
+}
+
+/** The statuses of many answers in the order in which they first came, such as '5 x 200, 7 x 429'. */
+export function tally(answers: readonly Answer[]): string {
+  const counts = new Map<Answer['status'], number>();
+  for (const { status } of answers) counts.set(status, (counts.get(status) ?? 0) + 1);
+  return [...counts].map(([status, count]) => `${count} x ${status}`).join(', ');
+}
+
+/** How many of the answers have this status. */
+export function countOf(status: Answer['status'], answers: readonly Answer[]): number {
+  return answers.filter((answer) => answer.status === status).length;
+}
+
+/** The longest that one of the answers took, in whole ms. */
+export function slowest(answers: readonly Answer[]): number {
+  return Math.round(Math.max(...answers.map(({ ms }) => ms)));
+}

@@ -1,0 +1,39 @@
+import { createRequire } from 'node:module';
+import { dirname, join, relative, sep } from 'node:path';
+import { readText } from '../../cli/phase-files.ts';
+import { findPhase, root } from '../../cli/phases.ts';
+
+/** A line of code, found by a text that stands in its file exactly once: a number would soon be stale. */
+export interface CodeMark {
+  /** The file of the phase of the drill, or of `package`. */
+  readonly file: string;
+  /** The name of a package, when the code is not ours. */
+  readonly package?: string;
+  readonly marker: string;
+  /** What the line has to do with it. */
+  readonly why: string;
+}
+
+/** A line that holds a marker, as it is now. */
+export interface MarkedLine {
+  /** Path from the root of the repository with `/`, and the number of the line. */
+  place: string;
+  text: string;
+}
+
+/** Every line of the file that holds the marker. One, or the mark is wrong. */
+export function findMarked(phase: number, mark: CodeMark): MarkedLine[] {
+  const folder = mark.package === undefined ? findPhase(String(phase)).folder : folderOf(mark.package);
+  const file = join(folder, mark.file);
+  const path = relative(root, file).split(sep).join('/');
+  return readText(file)
+    .split('\n')
+    .flatMap((line, index) =>
+      line.includes(mark.marker) ? [{ place: `${path}:${index + 1}`, text: line.trim() }] : [],
+    );
+}
+
+function folderOf(name: string): string {
+  const manifest = createRequire(import.meta.url).resolve(`${name}/package.json`);
+  return dirname(manifest);
+}

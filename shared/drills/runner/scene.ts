@@ -1,0 +1,107 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { RequestListener } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { CliError } from '../../cli/cli-error.ts';
+import type { Gateway as Process } from '../../cli/run-gateway.ts';
+import { endEveryRedis, type RedisServer, startRedis } from '../../contract/harness/redis-process.ts';
+import { type Client, clientOf } from './client.ts';
+import { type Gateway, type GatewayOptions, startGateway } from './gateway.ts';
+import { type Service, startService } from './service.ts';
+import { Timeline } from './timeline.ts';
+
+const mostMs = 60_000;
+// One Ctrl-C may arrive more than once: from the terminal and from npm.
+const sameCtrlCMs = 500;
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** The user wants it to end. */
+export class Interrupted extends CliError {}
+
+/** What a drill works with: it starts real processes and services, shows what happens, and ends them all. */
+export class Scene {
+  readonly #timeline: Timeline;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'gateway-drill-'));
+  readonly #over = new AbortController();
+  readonly #processes: Process[] = [];
+  readonly #closers: Array<() => unknown> = [];
+
+  constructor(print: (line: string) => void) {
+    this.#timeline = new Timeline(print);
+  }
+
+  /** Adds an event to the timeline. */
+  say(who: string, what: string): void {
+    if (!this.#over.signal.aborted) this.#timeline.say(who, what);
+  }
+
+  /** Starts a phase of the gateway as a process of its own. */
+  gateway(options: GatewayOptions): Promise<Gateway> {
+    return startGateway(options, {
+      folder: this.#folder,
+      signal: this.#over.signal,
+      say: (who, what) => this.say(who, what),
+      own: (process) => this.#processes.push(process),
+    });
+  }
+
+  /** A client for what is no phase. */
+  client(url: string): Client {
+    return clientOf(url, this.#over.signal);
+  }
+
+  /** Starts a redis-server of its own. */
+  redis(): Promise<RedisServer> {
+    this.#over.signal.throwIfAborted();
+    return startRedis();
+  }
+
+  /** Starts a service that behaves like this. */
+  async service(handler: RequestListener): Promise<Service> {
+    const service = await startService(handler);
+    this.atEnd(() => service.close());
+    return service;
+  }
+
+  /** Has something closed at the end, however the drill ends. */
+  atEnd(close: () => unknown): void {
+    this.#closers.push(close);
+  }
+
+  /** Lets time pass, where time itself is what the drill is about. */
+  pass(ms: number): Promise<void> {
+    return delay(Math.max(0, ms), undefined, { signal: this.#over.signal });
+  }
+
+  /** Plays to the end, to Ctrl-C, or to the time limit; then closes everything. */
+  async play<T>(act: (scene: Scene) => Promise<T>): Promise<T> {
+    let end: (reason: Error) => void = () => {};
+    const ended = new Promise<never>((_, reject) => {
+      end = reject;
+    });
+    let firstMs: number | undefined;
+    const interrupt = () => {
+      firstMs ??= performance.now();
+      if (performance.now() - firstMs > sameCtrlCMs) process.exit(130);
+      end(new Interrupted('Stopped. Everything that was started is closed.'));
+    };
+    for (const signal of signals) process.on(signal, interrupt);
+    const limit = setTimeout(() => end(new CliError(`Not done after ${mostMs / 1000} s.`)), mostMs);
+    try {
+      return await Promise.race([act(this), ended]);
+    } finally {
+      clearTimeout(limit);
+      await this.#close();
+      for (const signal of signals) process.off(signal, interrupt);
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#over.abort(new Interrupted('The drill is over.'));
+    // Services and Redis first: then no gateway has anything left to wait for.
+    await Promise.all([endEveryRedis(), ...this.#closers.map((close) => close())]);
+    await Promise.all(this.#processes.map((process) => process.stop()));
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
