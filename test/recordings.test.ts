@@ -123,6 +123,8 @@ describe('two outputs agree', () => {
     ['with another key', `key gw_${'a'.repeat(43)}`, `key gw_${'_'.repeat(43)}`, true],
     ['with another time', '"at": "2026-01-02T03:04:05.678Z"', '"at": "2027-01-02T03:04:05.678Z"', true],
     ['with another duration', '{"durationMs":1.9}', '{"durationMs":12}', true],
+    ['with another number of ms', '   12 ms  client  200', ' 1234 ms  client  200', true],
+    ['but for another event after some ms', '12 ms  client  200', '12 ms  client  429', false],
     ['with another curl', '"user-agent": "curl/7.88.1"', '"user-agent": "curl/8.5.0"', true],
     ['with other words of curl', 'curl: (18) transfer closed', 'curl: (18) end of response', true],
     ['but for another failure', 'curl: (18) transfer closed', 'curl: (52) Empty reply', false],

@@ -1,7 +1,7 @@
 // What differs from run to run and from machine to machine: new keys and their digests, points in time, durations,
 // curl's version and its wording of an error.
 const volatile =
-  /gw_[\w-]{43}|\b[\da-f]{64}\b|\b\d{4}-\d\d-\d\dT[\d:.]+Z|(?<="durationMs":)[\d.]+|(?<="time":)\d+|\b\d+\.\d{6}\b|(?<=curl\/)[\d.]+|(?<=^curl: \(\d+\) ).*$/gm;
+  /gw_[\w-]{43}|\b[\da-f]{64}\b|\b\d{4}-\d\d-\d\dT[\d:.]+Z|(?<="durationMs":)[\d.]+| *\b\d+ ms\b|(?<="time":)\d+|\b\d+\.\d{6}\b|(?<=curl\/)[\d.]+|(?<=^curl: \(\d+\) ).*$/gm;
 
 // Seconds that count down while the commands run.
 const countdown = /(?<=^retry-after: )\d+|(?<=^ratelimit: .*;t=)\d+/gim;
