@@ -71,7 +71,7 @@ export async function startGateway(options: GatewayOptions, around: Surroundings
   };
   around.signal.throwIfAborted();
   const env = { REDIS_URL: options.redisUrl ?? '', LOG_LEVEL: 'info' };
-  const process = startProcess(phase, port, config, { onLog, onError }, env);
+  const process = startProcess(phase, { port, adminPort: 0 }, config, { onLog, onError }, env);
   around.own(process);
   if (!(await process.ready())) throw new CliError(`Phase ${phase.name} does not start.${complaint}`);
 
