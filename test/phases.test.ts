@@ -8,7 +8,7 @@ import { findForeignImports } from './foreign-imports.ts';
 // A line that was altered counts twice, once removed and once added, as in the summary of a diff.
 const stepBudget = 30;
 // Observing touches those who know something. The README of the phase says why, file by file.
-const widerBudgets = new Map([['5-observability', 190]]);
+const widerBudgets = new Map([['5-observability', 200]]);
 const required = [
   'README.md',
   'config.ts',

@@ -78,6 +78,7 @@ async function start(args: string[], env: NodeJS.ProcessEnv = {}) {
     url: gateways[0] ?? '',
     inventory: urls('inventory')[0] ?? '',
     orders: urls('orders')[0] ?? '',
+    admin: urls('admin')[0] ?? '',
   };
 }
 
@@ -89,13 +90,13 @@ const answers = (url: string) =>
 
 describe('npm run phase:N', () => {
   test.each(listPhases())('$name: greets with three calls that lead somewhere', async ({ number, name }) => {
-    const { child, ended, said, url, inventory, orders } = await start([String(number)]);
+    const { child, ended, said, url, inventory, orders, admin } = await start([String(number)]);
     expect(said()).toContain(`Phase ${name} is ready.`);
     const calls = said().match(/^ {2}curl .*$/gm) ?? [];
     expect(calls).toHaveLength(3);
     for (const call of calls) {
       const target = /https?:[^"\s]+/.exec(call)?.[0].replace(/\[.*\]/, '1') ?? '';
-      expect([url, orders]).toContain(new URL(target).origin);
+      expect([url, orders, admin]).toContain(new URL(target).origin);
       expect(await answers(target)).toBe(true);
     }
     expect(said().includes('demo-mobile-app-key')).toBe(number >= 2);
