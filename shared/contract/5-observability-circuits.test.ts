@@ -10,7 +10,7 @@ const cooldownMs = 1_500;
 // Longer than a timer of Node can be told to wait: one that is set to it is due at once.
 const endlessMs = 3_000_000_000;
 // What a busy machine may add to a time that is promised.
-const noiseMs = 1_500;
+const noiseMs = 3_000;
 
 let lanes: Lanes;
 /** Its cooldown is short. */

@@ -14,13 +14,16 @@ let patient: Lanes;
 let hasty: Lanes;
 /** Nothing listens there. */
 let dead: Lanes;
+/** These are asked more than once. */
+let busy: Lanes;
 
 beforeAll(async () => {
   service = await startFaultyService();
   patient = makeLanes('patient', 40, service.url, 10_000);
   hasty = makeLanes('hasty', 2, service.url, 300);
   dead = makeLanes('dead', 2, await deadUrl(), 10_000);
-  ({ gateway, admin } = await startObserved(configFor(joinLanes(patient, hasty, dead), 5)));
+  busy = makeLanes('busy', 1, service.url, 10_000);
+  ({ gateway, admin } = await startObserved(configFor(joinLanes(patient, hasty, dead, busy), 5)));
 });
 
 /** How a call to a service ended, and what the client got. */
@@ -164,6 +167,27 @@ describe('a client that leaves', () => {
     await until(() => service.begun() > begun, 'the upload has reached the service');
     client.socket.destroy();
     await expectFate(lane, { ...left, method: 'POST' });
+  });
+
+  it('with several requests on its connection is counted once for each that was in flight', async () => {
+    const lane = busy.next();
+    const begun = service.begun();
+    const client = await connect(gateway);
+    client.socket.write(head('GET', lane, 'hang').repeat(3));
+    await until(() => service.begun() > begun, 'a call has reached the service');
+    const before = await admin.scrape();
+    const inFlight = before.total('gateway_requests_in_flight');
+    expect(inFlight).toBeGreaterThan(0);
+    client.socket.destroy();
+    await admin.expectSamples('gateway_requests_in_flight', {}, [{ labels: {}, value: 0 }]);
+    const asked = { client: lane.client };
+    await admin.expectGrowth(
+      before,
+      'gateway_http_requests_total',
+      { ...asked, status: '499', source: 'gateway' },
+      inFlight,
+    );
+    await admin.expectGrowth(before, 'gateway_http_requests_total', asked, inFlight);
   });
 
   it('or breaks its own chunks, is counted once, as the request that it began', async () => {
