@@ -251,6 +251,20 @@ describe('npm run services', () => {
     await expect(fetch(`${url}/`)).rejects.toThrow();
   });
 
+  test('--only NAME runs one of them alone, --host where it is told', async () => {
+    const { child, stdout, closed } = serve('--only', 'orders', '--orders-port', '0', '--host', '0.0.0.0');
+    let seen = '';
+    child.stdout.on('data', (chunk) => {
+      seen += chunk;
+    });
+    await expect.poll(() => seen, { timeout: 10_000 }).toContain('Ctrl-C stops it.');
+    const port = /orders +listens on http:\/\/0\.0\.0\.0:(\d+)/.exec(seen)?.[1];
+    expect((await json(fetch(`http://127.0.0.1:${port}/customers/1`))).name).toBe('Ada Byron');
+    child.kill('SIGTERM');
+    await closed;
+    expect(await stdout).not.toContain('inventory');
+  });
+
   test('explains a busy port', async () => {
     const blocker = net.createServer().listen(0, '127.0.0.1');
     await once(blocker, 'listening');
@@ -265,6 +279,8 @@ describe('npm run services', () => {
     [['--port', '1'], /Unknown option '--port'\.\n\n.*\n\n {2}npm run services/],
     [['--orders-port', 'x'], /--orders-port takes a whole number from 0 to 65535, not "x"/],
     [['4001'], /Did not expect "4001"/],
+    [['--only', 'carts'], /--only takes inventory or orders, not "carts"/],
+    [['--host', '192.0.2.1'], /This machine has no address 192\.0\.2\.1; choose another with --host/],
   ])('refuses %j', async (args, message) => {
     const { stderr, closed } = serve(...args);
     expect(await closed).toEqual([1, null]);

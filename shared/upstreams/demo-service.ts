@@ -10,7 +10,7 @@ const maxBodyBytes = 64 * 1024;
 
 class BodyTooLarge extends Error {}
 
-/** A demo service that listens on 127.0.0.1. */
+/** A demo service that listens. */
 export interface DemoService {
   readonly port: number;
   readonly url: string;
@@ -23,6 +23,7 @@ export async function startDemoService(
   name: string,
   port: number,
   resources: Resource[],
+  host = '127.0.0.1',
 ): Promise<DemoService> {
   const faults = new Faults();
   const sockets = new Set<Socket>();
@@ -96,12 +97,12 @@ export async function startDemoService(
     return answerFrom(resources, method, path, () => readBody(request));
   }
 
-  server.listen(port, '127.0.0.1');
+  server.listen(port, host);
   await once(server, 'listening');
   const listening = (server.address() as AddressInfo).port;
   return {
     port: listening,
-    url: `http://127.0.0.1:${listening}`,
+    url: `http://${host}:${listening}`,
     async close() {
       const closed = once(server, 'close');
       server.close();

@@ -6,6 +6,8 @@ import { orders } from './orders.ts';
 /** Where the services listen unless told otherwise; every gateway.json names these ports. */
 export const defaultPorts = { inventory: 4001, orders: 4002 };
 
+const resourcesOf = { inventory, orders };
+
 /** Both demo services, running. */
 export interface DemoServices {
   readonly inventory: DemoService;
@@ -14,10 +16,10 @@ export interface DemoServices {
 }
 
 /** Starts both demo services; a CliError names the port that is taken and the option that chooses another. */
-export async function startDemoServices(ports: typeof defaultPorts): Promise<DemoServices> {
-  const first = await start('inventory', ports.inventory, inventory);
+export async function startDemoServices(ports: typeof defaultPorts, host?: string): Promise<DemoServices> {
+  const first = await startOneDemoService('inventory', ports.inventory, host);
   try {
-    const second = await start('orders', ports.orders, orders);
+    const second = await startOneDemoService('orders', ports.orders, host);
     return {
       inventory: first,
       orders: second,
@@ -31,18 +33,22 @@ export async function startDemoServices(ports: typeof defaultPorts): Promise<Dem
   }
 }
 
-async function start(
+/** Starts one of them; the CliError is the same. */
+export async function startOneDemoService(
   name: keyof typeof defaultPorts,
   port: number,
-  resources: typeof inventory,
+  host = '127.0.0.1',
 ): Promise<DemoService> {
   try {
-    return await startDemoService(name, port, resources());
+    return await startDemoService(name, port, resourcesOf[name](), host);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      throw new CliError(`This machine has no address ${host}; choose another with --host.`);
+    }
     if (code !== 'EADDRINUSE' && code !== 'EACCES') throw error;
     throw new CliError(
-      `Port ${port} on 127.0.0.1 is ${code === 'EACCES' ? 'not allowed' : 'already in use'}; the demo service "${name}" wants it.\n` +
+      `Port ${port} on ${host} is ${code === 'EACCES' ? 'not allowed' : 'already in use'}; the demo service "${name}" wants it.\n` +
         `Choose another with --${name}-port NUMBER (0 picks a free one), or stop what listens there.`,
     );
   }

@@ -1,7 +1,10 @@
 import { readArguments } from '../cli/arguments.ts';
-import { runCommand } from '../cli/cli-error.ts';
+import { CliError, runCommand } from '../cli/cli-error.ts';
 import { readPort, refuseWords } from '../cli/option-values.ts';
-import { defaultPorts, startDemoServices } from './demo-services.ts';
+import type { DemoService } from './demo-service.ts';
+import { defaultPorts, startDemoServices, startOneDemoService } from './demo-services.ts';
+
+type Name = keyof typeof defaultPorts;
 
 const usage = `Runs the demo services inventory and orders.
 
@@ -9,26 +12,45 @@ const usage = `Runs the demo services inventory and orders.
 
   --inventory-port NUMBER   default ${defaultPorts.inventory}; 0 picks a free one
   --orders-port NUMBER      default ${defaultPorts.orders}; 0 picks a free one
+  --only NAME               one of them alone: inventory or orders
+  --host ADDRESS            where to listen; default 127.0.0.1, this machine only
   --help                    this text`;
+
+const resources: Record<Name, string> = {
+  inventory: '/, /1, /warehouses, /echo, /events',
+  orders: '/, /1, /customers, /echo, /events',
+};
 
 await runCommand(async () => {
   const { values, positionals } = readArguments(usage, {
     'inventory-port': { type: 'string' },
     'orders-port': { type: 'string' },
+    only: { type: 'string' },
+    host: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   });
   if (values.help) return console.log(usage);
   refuseWords(usage, positionals);
 
-  const services = await startDemoServices({
+  const only = readName(values.only);
+  const ports = {
     inventory: readPort('inventory-port', values['inventory-port'], defaultPorts.inventory),
     orders: readPort('orders-port', values['orders-port'], defaultPorts.orders),
-  });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => services.close());
+  };
+  if (only) {
+    const service = await startOneDemoService(only, ports[only], values.host);
+    closeAtTheEnd(service);
+    return console.log(
+      `${describe(only, service)}\n\nFaults on demand: ${service.url}/_faults. Ctrl-C stops it.`,
+    );
+  }
+
+  const services = await startDemoServices(ports, values.host);
+  closeAtTheEnd(services);
 
   const { inventory, orders } = services;
-  console.log(`inventory listens on ${inventory.url}   (/, /1, /warehouses, /echo, /events)
-orders    listens on ${orders.url}   (/, /1, /customers, /echo, /events)
+  console.log(`${describe('inventory', inventory)}
+${describe('orders', orders)}
 
 Faults on demand; each stays until the next one, or until it is cleared:
   # the next 3 orders requests answer 503
@@ -40,3 +62,16 @@ Faults on demand; each stays until the next one, or until it is cleared:
 
 Ctrl-C stops both.`);
 });
+
+function readName(word: string | undefined): Name | undefined {
+  if (word === undefined || word === 'inventory' || word === 'orders') return word;
+  throw new CliError(`--only takes inventory or orders, not "${word}".`);
+}
+
+function describe(name: Name, { url }: DemoService): string {
+  return `${name.padEnd(9)} listens on ${url}   (${resources[name]})`;
+}
+
+function closeAtTheEnd(services: { close(): Promise<void> }): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => services.close());
+}
