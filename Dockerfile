@@ -1,0 +1,39 @@
+# One image per phase:
+#   docker build --build-arg PHASE=3-rate-limiting --tag gateway-3 .
+#   docker run --rm --publish 127.0.0.1:3000:3000 gateway-3
+# Only what a phase needs to run gets in: its folder, Node, and the dependencies of package.json.
+
+FROM node:20.20.2-bookworm-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+# Without install scripts: none of the dependencies needs one, and none gets to run code here.
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+
+FROM node:20.20.2-bookworm-slim AS runtime
+ENV NODE_ENV=production
+WORKDIR /app
+COPY package.json ./
+COPY --from=dependencies /app/node_modules ./node_modules
+
+# The demo services: docker build --target services .
+FROM runtime AS services
+COPY shared/cli/ shared/cli/
+COPY shared/upstreams/ shared/upstreams/
+USER node
+EXPOSE 4001 4002
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
+  CMD ["node", "-e", "Promise.any([4001, 4002].map((port) => fetch('http://127.0.0.1:' + port + '/_faults'))).then(() => process.exit(0), () => process.exit(1))"]
+CMD ["node", "--import", "tsx", "shared/upstreams/serve.ts", "--host", "0.0.0.0"]
+
+FROM runtime AS gateway
+ARG PHASE=5-observability
+COPY phases/${PHASE}/ phases/${PHASE}/
+# CMD knows no build arguments, so the phase gets a second name. An empty PHASE stops the build here.
+RUN ln -s "phases/${PHASE}" phase && test -f phase/server.ts
+USER node
+# The address inside the container. Who may reach it is decided by what is published.
+ENV HOST=0.0.0.0
+EXPOSE 3000
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 3000) + '/health').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "--import", "tsx", "phase/server.ts"]
