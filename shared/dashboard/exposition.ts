@@ -1,0 +1,45 @@
+/** One line of an exposition: a series and its value. */
+export interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*?)\})?\s+(\S+)/;
+// A label value may hold escaped quotes, and a brace or a comma that means nothing.
+const LABELS = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
+const QUOTED = /"(?:[^"\\]|\\.)*"/g;
+
+/** The samples of a text in Prometheus' format 0.0.4, or in OpenMetrics; comments and what is no sample are left out. */
+export function parseExposition(text: string): Sample[] {
+  return text.split('\n').flatMap((line) => parseLine(line) ?? []);
+}
+
+function parseLine(line: string): Sample | undefined {
+  if (line === '' || line.startsWith('#')) return undefined;
+  // With the values blanked out, the first closing brace is the one that ends the labels.
+  const blank = line.replace(QUOTED, (quoted) => '"'.padEnd(quoted.length, '.'));
+  const match = LINE.exec(blank);
+  if (!match) return undefined;
+  const [, name = '', labels = '', value = ''] = match;
+  const from = blank.indexOf('{') + 1;
+  return {
+    name,
+    labels: labels === '' ? {} : parseLabels(line.slice(from, from + labels.length)),
+    value: parseValue(value),
+  };
+}
+
+function parseLabels(text: string): Record<string, string> {
+  const labels: Record<string, string> = {};
+  for (const [, name = '', value = ''] of text.matchAll(LABELS)) {
+    labels[name] = value.replace(/\\(.)/g, (_, escaped) => (escaped === 'n' ? '\n' : escaped));
+  }
+  return labels;
+}
+
+function parseValue(text: string): number {
+  if (text === '+Inf') return Number.POSITIVE_INFINITY;
+  if (text === '-Inf') return Number.NEGATIVE_INFINITY;
+  return Number(text);
+}

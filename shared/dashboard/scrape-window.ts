@@ -1,0 +1,52 @@
+import type { Sample } from './exposition.ts';
+import type { Scrape } from './scrape.ts';
+
+const startTime = 'process_start_time_seconds';
+
+/** The latest scrapes of one gateway, back to `spanMs` before the last one. A restart of the gateway empties it. */
+export class ScrapeWindow {
+  readonly #spanMs: number;
+  #scrapes: Scrape[] = [];
+
+  constructor(spanMs: number) {
+    this.#spanMs = spanMs;
+  }
+
+  push(scrape: Scrape): void {
+    const last = this.#scrapes.at(-1);
+    // Counters begin at 0 again with each process, so nothing before a restart can be compared with what follows.
+    if (last && valueNamed(last, startTime) !== valueNamed(scrape, startTime)) this.#scrapes = [];
+    this.#scrapes.push(scrape);
+    // The oldest one stays as long as the span is not covered without it.
+    while (this.#scrapes.length > 2 && (this.#scrapes[1]?.atMs ?? 0) <= scrape.atMs - this.#spanMs) {
+      this.#scrapes.shift();
+    }
+  }
+
+  get oldest(): Scrape | undefined {
+    return this.#scrapes[0];
+  }
+
+  get newest(): Scrape | undefined {
+    return this.#scrapes.at(-1);
+  }
+}
+
+/** How much each series grew from one scrape to a later one of the same process. A series that is new began at 0. */
+export function increases(older: Scrape, newer: Scrape): Sample[] {
+  const before = new Map(older.samples.map((sample) => [keyOf(sample), sample.value]));
+  return newer.samples.map((sample) => ({
+    ...sample,
+    value: Math.max(0, sample.value - (before.get(keyOf(sample)) ?? 0)),
+  }));
+}
+
+/** The value of a metric without labels, or of its first series; undefined when there is none. */
+export function valueNamed({ samples }: Scrape, name: string): number | undefined {
+  return samples.find((sample) => sample.name === name)?.value;
+}
+
+function keyOf({ name, labels }: Sample): string {
+  const sorted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([name, sorted]);
+}
