@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { readText } from '../shared/cli/phase-files.ts';
+import { root } from '../shared/cli/phases.ts';
+
+/** What the tests look at of a service of docker-compose.yml, its merge keys resolved. */
+export interface ComposeService {
+  image?: string;
+  build?: { context: string; target: string; args?: Record<string, string> };
+  user?: string;
+  read_only?: boolean;
+  cap_drop?: string[];
+  cap_add?: string[];
+  privileged?: boolean;
+  security_opt?: string[];
+  restart?: string;
+  ports?: string[];
+  profiles?: string[];
+  volumes?: string[];
+  networks?: string[];
+  command?: string[];
+  environment?: Record<string, string>;
+  depends_on?: Record<string, { condition: string }>;
+  healthcheck?: { test: string[]; interval: string; timeout: string; retries: number };
+  deploy?: { resources: { limits: { cpus: string; memory: string; pids: number } } };
+}
+
+interface Compose {
+  services: Record<string, ComposeService>;
+  networks: Record<string, { internal?: boolean; ipam?: { config: Array<{ subnet: string }> } } | null>;
+}
+
+/** Path of docker-compose.yml. */
+export const composeFile = join(root, 'docker-compose.yml');
+
+/** docker-compose.yml, as far as the tests look at it. */
+export const compose = parse(readText(composeFile), { merge: true }) as Compose;
+
+/** The services that `docker compose up` starts: those without a profile. */
+export const stackServices = Object.entries(compose.services).filter(([, { profiles }]) => !profiles);

@@ -1,0 +1,52 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterAll } from 'vitest';
+import { root } from '../shared/cli/phases.ts';
+
+/** A process of a test; what is left of them ends with the test file. */
+export interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<number | null>;
+  stdout(): string;
+  /** Both streams, for messages. */
+  output(): string;
+}
+
+const running = new Set<ChildProcess>();
+
+function killAll(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+// A worker that is torn down early must leave no process behind.
+process.once('exit', killAll);
+
+afterAll(async () => {
+  // Not 'close': it waits for everybody who has inherited the streams.
+  const ends = [...running].map((child) => once(child, 'exit'));
+  killAll();
+  await Promise.all(ends);
+});
+
+/** Starts a program in the root of the repository. */
+export function startProcess(file: string, words: string[], env: NodeJS.ProcessEnv = {}): Running {
+  const child = spawn(file, words, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    windowsHide: true,
+  });
+  running.add(child);
+  let stdout = '';
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    output += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const ended = once(child, 'close').then(([code]) => code as number | null);
+  child.once('exit', () => running.delete(child));
+  return { child, ended, stdout: () => stdout, output: () => output };
+}
