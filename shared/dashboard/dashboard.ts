@@ -56,7 +56,8 @@ async function printOnce(url: string, first: Scrape): Promise<void> {
 /** Draws until a signal comes. A gateway that goes away is waited for. */
 async function follow(url: string, first: Scrape): Promise<void> {
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort());
+  // Not once(): the cursor's keeper would then find itself the only listener, and end the process with the signal.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
   // It hides the cursor, and shows it again at the end, however that comes.
   const screen = createLogUpdate(process.stdout);
   let window = new ScrapeWindow(spanMs);

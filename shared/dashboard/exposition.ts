@@ -5,7 +5,7 @@ export interface Sample {
   readonly value: number;
 }
 
-const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*?)\})?\s+(\S+)/;
+const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*?)\})?[ \t]+([+-]?(?:[\d.]+(?:e[+-]?\d+)?|Inf|NaN))(?=\s|$)/i;
 // A label value may hold escaped quotes, and a brace or a comma that means nothing.
 const LABELS = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 const QUOTED = /"(?:[^"\\]|\\.)*"/g;
@@ -39,7 +39,7 @@ function parseLabels(text: string): Record<string, string> {
 }
 
 function parseValue(text: string): number {
-  if (text === '+Inf') return Number.POSITIVE_INFINITY;
-  if (text === '-Inf') return Number.NEGATIVE_INFINITY;
+  if (/^\+?inf$/i.test(text)) return Number.POSITIVE_INFINITY;
+  if (/^-inf$/i.test(text)) return Number.NEGATIVE_INFINITY;
   return Number(text);
 }

@@ -41,9 +41,10 @@ export function increases(older: Scrape, newer: Scrape): Sample[] {
   }));
 }
 
-/** The value of a metric without labels, or of its first series; undefined when there is none. */
+/** The value of a metric without labels, or of its first series; undefined when there is none, or it is no number. */
 export function valueNamed({ samples }: Scrape, name: string): number | undefined {
-  return samples.find((sample) => sample.name === name)?.value;
+  const value = samples.find((sample) => sample.name === name)?.value;
+  return Number.isFinite(value) ? value : undefined;
 }
 
 function keyOf({ name, labels }: Sample): string {
