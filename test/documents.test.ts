@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import manifest from '../package.json' with { type: 'json' };
 import { readPhaseFiles, readText } from '../shared/cli/phase-files.ts';
 import { listPhases, root } from '../shared/cli/phases.ts';
-import { findFieldPaths, isField, listFields } from './config-fields.ts';
+import { findFieldPaths, isField, listFields } from '../shared/cli/config-fields.ts';
 import { findAnchors, findCode, findFileNames, findLinks, findScripts, namesPath } from './document.ts';
 
 const phases = listPhases();
@@ -151,7 +151,7 @@ describe('what is found in a document', () => {
 /** The files and folders of the repository, with `/`. */
 function listPaths(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true })
-    .filter(({ name }) => !['.git', 'node_modules', 'coverage', 'workspace'].includes(name))
+    .filter(({ name }) => !['.git', 'node_modules', 'coverage', 'workspace', 'workspace-saves'].includes(name))
     .flatMap((entry) => {
       const path = join(folder, entry.name);
       const name = relative(root, path).split(sep).join('/');

@@ -1,7 +1,7 @@
-import { formatPatch, structuredPatch } from 'diff';
 import { readArguments } from './arguments.ts';
 import { CliError, runCommand } from './cli-error.ts';
 import { colour } from './colour.ts';
+import { byReadingOrder, formatChange, listChanges } from './diff-text.ts';
 import { comparePhases, type FileChange, inheritedLines } from './phase-diff.ts';
 import { findPhase, listPhases, type Phase } from './phases.ts';
 
@@ -60,7 +60,9 @@ function describe(from: Phase, to: Phase, options: Options): string {
   const parts = [
     colour.bold(`From ${from.name} to ${to.name}`),
     summary(changes, differing),
-    ...(options.stat ? [] : shown.map((change) => patch(change, from, to))),
+    ...(options.stat
+      ? []
+      : shown.map((change) => formatChange(change, `phases/${from.name}`, `phases/${to.name}`))),
     ...(options.stat || shown.length === differing.length
       ? []
       : ['README.md differs too: add --all to see it.']),
@@ -69,52 +71,13 @@ function describe(from: Phase, to: Phase, options: Options): string {
   return parts.join('\n\n');
 }
 
-/** Inherited files first, for they show where a phase hooks in; the README last. */
-function byReadingOrder(a: FileChange, b: FileChange): number {
-  const rank = ({ path, kind }: FileChange) =>
-    path === 'README.md' ? 3 : ['changed', 'new', 'removed'].indexOf(kind);
-  return rank(a) - rank(b);
-}
-
 function summary(changes: FileChange[], differing: FileChange[]): string {
-  const width = Math.max(...differing.map(({ path }) => path.length));
-  const rows = differing.map(({ path, kind, added, removed }) => {
-    const counts = [added && colour.green(`+${added}`), removed && colour.red(`-${removed}`)].filter(Boolean);
-    return `  ${kind.padEnd(8)} ${path.padEnd(width)}  ${counts.join(' ')}`;
-  });
   const unchanged = changes.length - differing.length;
   return [
-    ...rows,
+    ...listChanges(differing, { changed: 'changed', new: 'new', removed: 'removed', unchanged: '' }),
     `  ${unchanged} ${unchanged === 1 ? 'file is' : 'files are'} unchanged.`,
     `  ${inheritedLines(changes)} lines added or removed in inherited TypeScript files.`,
   ].join('\n');
 }
-
-function patch({ path, kind, before, after }: FileChange, from: Phase, to: Phase): string {
-  const name = (phase: Phase, absent: FileChange['kind']) =>
-    kind === absent ? '/dev/null' : `phases/${phase.name}/${path}`;
-  const lines = formatPatch(
-    structuredPatch(name(from, 'new'), name(to, 'removed'), before, after, '', '', { context: 3 }),
-    {
-      includeIndex: false,
-      includeUnderline: false,
-      includeFileHeaders: true,
-    },
-  );
-  return lines.trimEnd().split('\n').map(paintLine).join('\n');
-}
-
-function paintLine(line: string): string {
-  if (line.startsWith('---') || line.startsWith('+++')) return colour.bold(line);
-  if (line.startsWith('@@')) return colour.cyan(line);
-  if (line.startsWith('+')) return colour.green(line);
-  if (line.startsWith('-')) return colour.red(line);
-  return line;
-}
-
-// `npm run diff | head` closes the pipe early: that is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
 
 await runCommand(main);

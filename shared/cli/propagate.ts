@@ -1,11 +1,11 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readArguments } from './arguments.ts';
 import { CliError, runCommand } from './cli-error.ts';
+import { git } from './git.ts';
 import { readPhaseFiles } from './phase-files.ts';
-import { findPhase, listPhases, type Phase, root } from './phases.ts';
+import { findPhase, listPhases, type Phase } from './phases.ts';
 
 const usage = `npm run propagate -- PHASE FILE
 
@@ -76,7 +76,7 @@ function textOf(phase: Phase, file: string): string {
 
 function committedText(phase: Phase, file: string): string {
   const path = `phases/${phase.name}/${file}`;
-  const { status, stdout, stderr } = git('show', `HEAD:./${path}`);
+  const { status, stdout, stderr } = git(['show', `HEAD:./${path}`]);
   if (status === 0) return stdout.replaceAll('\r\n', '\n');
   throw new CliError(
     `The last commit does not hold ${path}, so there is nothing to compare with. git says: ${stderr.trim()}`,
@@ -91,26 +91,18 @@ function mergeTexts(ours: string, base: string, theirs: string, labels: string[]
       writeFileSync(path, text);
       return path;
     });
-    const { status, stdout, stderr } = git(
+    const { status, stdout, stderr } = git([
       'merge-file',
       '-p',
       ...labels.flatMap((label) => ['-L', label]),
       ...paths,
-    );
+    ]);
     // The status is the number of conflicts, at most 127; a failure is 255.
     if (status === null || status > 127) throw new CliError(`git merge-file failed: ${stderr.trim()}`);
     return { text: stdout, conflicts: status > 0 };
   } finally {
     rmSync(folder, { recursive: true });
   }
-}
-
-function git(...args: string[]) {
-  const result = spawnSync('git', args, { cwd: root, encoding: 'utf8', maxBuffer: Infinity });
-  if (!result.error) return result;
-  throw new CliError(
-    `This command needs git, which did not start (${result.error.message}). Get it from https://git-scm.com.`,
-  );
 }
 
 await runCommand(main);

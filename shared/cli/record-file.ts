@@ -9,7 +9,7 @@ import { runDocumented } from './record-command.ts';
 import { type Ports, withGateway } from './record-gateway.ts';
 
 const noGateway: Ports = new Map();
-const foreign = ['node_modules', '.git', 'workspace', 'coverage'];
+const foreign = ['node_modules', '.git', 'workspace', 'workspace-saves', 'coverage'];
 
 /** A command whose output is not what the document shows. */
 export interface Difference {
