@@ -11,28 +11,31 @@ export function workspacePath(): string {
   return join(root, 'workspace');
 }
 
-/** The phase that the workspace is to become; undefined when there is no workspace. */
+/** The phase that the workspace is to become; undefined when there is no workspace, or none that says so. */
 export function workspacePhase(): Phase | undefined {
-  const mark = markFile();
-  if (!existsSync(mark)) return undefined;
-  const word = readFileSync(mark, 'utf8').trim();
-  const phase = listPhases().find(({ number }) => String(number) === word);
-  if (phase) return phase;
-  throw new CliError(
-    `workspace/.phase says "${word}", which is no phase. Write the number of the phase you work on into it.`,
-  );
+  const mark = readMark();
+  return listPhases().find(({ number }) => String(number) === mark);
 }
 
 /** The phase that the workspace is to become; without a workspace a CliError says how to get one. */
 export function requireWorkspace(): Phase {
   const phase = workspacePhase();
   if (phase) return phase;
-  throw new CliError('There is no workspace yet. Next: npm run learn -- 1 (or the phase you want to write)');
+  const mark = readMark();
+  throw new CliError(
+    mark === undefined
+      ? 'There is no workspace yet. Next: npm run learn -- 1 (or the phase that you want to write)'
+      : `workspace/.phase says "${mark}", which is no phase. Next: write the number of yours into that file.`,
+  );
 }
 
 /** Notes in the workspace, which must exist, the phase it is to become. */
 export function markWorkspace(phase: Phase): void {
   writeFileSync(markFile(), `${phase.number}\n`);
+}
+
+function readMark(): string | undefined {
+  return existsSync(markFile()) ? readFileSync(markFile(), 'utf8').trim() : undefined;
 }
 
 function markFile(): string {
