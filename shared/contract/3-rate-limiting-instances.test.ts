@@ -133,9 +133,12 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     for (let i = 0; i < 20; i++) await send4(i, i % 2 ? as(client) : { 'X-Forwarded-For': '203.0.113.5' });
     for (const target of ['/nowhere', '/health']) await send(gateways[0] as Gateway, target);
     await redis.command('ECHO', 'the end');
-    await until(() => monitor.commands().some((it) => it.includes('the end')), 'the monitor has seen it all');
+    await until(
+      () => monitor.commands().some((command) => command.includes('the end')),
+      'the monitor has seen it all',
+    );
     monitor.close();
-    const commands = monitor.commands().filter((it) => !it.includes('the end'));
+    const commands = monitor.commands().filter((command) => !command.includes('the end'));
     expect(commands).toHaveLength(20);
     for (const command of commands) {
       expect(command).toMatch(

@@ -1,0 +1,56 @@
+import { readArguments } from '../cli/arguments.ts';
+import { CliError, runCommand } from '../cli/cli-error.ts';
+import { colour } from '../cli/colour.ts';
+import { byReadingOrder, formatChange, listChanges } from '../cli/diff-text.ts';
+import type { FileChange } from '../cli/phase-diff.ts';
+import { findPhase, type Phase } from '../cli/phases.ts';
+import { requireWorkspace } from './workspace.ts';
+import { compareWorkspace } from './workspace-files.ts';
+
+const usage = `npm run compare -- [PHASE] [FILE ...] [options]
+
+Shows your workspace beside a phase as it stands in phases/: lines with - are yours, lines with + the reference's.
+Without a PHASE: the one that you are writing. With FILEs: only those.
+  --stat   the list of files alone
+  --help   this text`;
+
+await runCommand(() => {
+  const { values, positionals } = readArguments(usage, {
+    stat: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h' },
+  });
+  if (values.help) return console.log(usage);
+  const own = requireWorkspace();
+  const [word, ...files] = positionals;
+  const phase = word === undefined ? own : findPhase(word);
+  console.log(describe(phase, own, pickFiles(compareWorkspace(phase), files), values.stat));
+});
+
+function pickFiles(changes: FileChange[], files: string[]): FileChange[] {
+  const unknown = files.find((file) => !changes.some(({ path }) => path === file));
+  if (unknown === undefined) return changes.filter(({ path }) => files.length === 0 || files.includes(path));
+  const known = changes.map(({ path }) => path).join(', ');
+  throw new CliError(`Neither you nor the reference has a file "${unknown}". There are: ${known}.`);
+}
+
+function describe(phase: Phase, own: Phase, changes: FileChange[], stat: boolean): string {
+  const differing = changes.filter(({ kind }) => kind !== 'unchanged').sort(byReadingOrder);
+  const same = changes.length - differing.length;
+  const counted = `  ${same} ${same === 1 ? 'file is' : 'files are'} the same.`;
+  const reference = `phases/${phase.name}`;
+  const words = { changed: 'differs', new: 'theirs', removed: 'yours', unchanged: '' };
+  const shown = stat ? [] : differing.map((change) => formatChange(change, 'workspace', reference));
+  return [
+    colour.bold(`From workspace to ${reference}`),
+    [...(differing.length > 0 ? listChanges(differing, words) : []), counted].join('\n'),
+    ...shown,
+    nextStep(phase, own, differing),
+  ].join('\n\n');
+}
+
+function nextStep(phase: Phase, own: Phase, differing: FileChange[]): string {
+  if (phase.number !== own.number) return `Next: npm run compare -- ${own.number}, the phase you are writing`;
+  const file = differing.find(({ kind }) => kind !== 'removed')?.path;
+  const rescue = file ? `, or take one from the reference: npm run rescue -- ${phase.number} ${file}` : '';
+  return `Other files are no fault; the suites decide. Next: npm run verify -- ${phase.number}${rescue}`;
+}

@@ -1,0 +1,75 @@
+import type { NewField } from './new-fields.ts';
+
+const objectSchema = /\b(\w+)\s*\.\s*(?:strictObject|object)\(\s*\{/g;
+
+/**
+ * A TypeScript source whose zod object with the older fields accepts the new one too, whatever its value; undefined
+ * when the source has no such object.
+ */
+export function acceptField(
+  source: string,
+  { name, siblings }: NewField,
+  remark: string,
+): string | undefined {
+  for (const match of source.matchAll(objectSchema)) {
+    const begin = match.index + match[0].length;
+    const end = findClosingBrace(source, begin);
+    if (end === undefined) continue;
+    const body = source.slice(begin, end);
+    const names = findProperties(body);
+    if (!siblings.every((sibling) => names.includes(sibling))) continue;
+    if (names.includes(name)) return source;
+    return (
+      source.slice(0, begin) + addProperty(body, `${name}: ${match[1]}.unknown()`, remark) + source.slice(end)
+    );
+  }
+  return undefined;
+}
+
+function addProperty(body: string, property: string, remark: string): string {
+  const kept = body.trimEnd();
+  const comma = kept.endsWith(',') ? '' : ',';
+  if (!body.includes('\n')) return `${kept}${comma} ${property} `;
+  const indent = /\n([ \t]*)\S/.exec(body)?.[1] ?? '';
+  return `${kept}${comma}\n${indent}${property}, // ${remark}${body.slice(kept.length)}`;
+}
+
+function findClosingBrace(source: string, from: number): number | undefined {
+  let end: number | undefined;
+  scan(source, from, (depth, index) => {
+    if (depth < 0) end ??= index;
+    return end !== undefined;
+  });
+  return end;
+}
+
+/** The names of the properties of an object literal, of which this is the inside. */
+function findProperties(body: string): string[] {
+  const names: string[] = [];
+  scan(body, 0, (depth, index) => {
+    const [, name] = (depth === 0 && /^([A-Za-z_$][\w$]*)\s*[:,]/.exec(body.slice(index))) || [];
+    if (name !== undefined && /(?:^|[,{\s/])$/.test(body.slice(0, index))) names.push(name);
+    return false;
+  });
+  return names;
+}
+
+// Comments and texts, and an escaped character, as there are in regular expressions.
+const skipped = /\/\/[^\n]*|\/\*[\s\S]*?\*\/|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|\\./y;
+
+/** Visits the characters of code, but not those of comments and texts, with their depth in brackets, until `stop`. */
+function scan(source: string, from: number, stop: (depth: number, index: number) => boolean): void {
+  let depth = 0;
+  for (let index = from; index < source.length; index++) {
+    skipped.lastIndex = index;
+    const [text] = skipped.exec(source) ?? [];
+    if (text !== undefined) {
+      index += text.length - 1;
+      continue;
+    }
+    const character = source.charAt(index);
+    if ('({['.includes(character)) depth += 1;
+    if (')}]'.includes(character)) depth -= 1;
+    if (stop(depth, index)) return;
+  }
+}

@@ -1,0 +1,69 @@
+import { readArguments } from '../cli/arguments.ts';
+import { CliError, runCommand } from '../cli/cli-error.ts';
+import { refuseWords } from '../cli/option-values.ts';
+import { findPhase, listPhases, type Phase } from '../cli/phases.ts';
+import { fillWorkspace, type Origin, phaseBefore } from './fresh-workspace.ts';
+import { saveWorkspace } from './saves.ts';
+import { workspacePhase } from './workspace.ts';
+import { describeSave, describeStart } from './workspace-news.ts';
+
+const usage = `npm run learn -- PHASE [options]
+
+Makes workspace/, in which you write that phase yourself, and workspace/TASK.md, which says what it owes.
+  --from reference   begin with the phase before it, as it stands in phases/ (default)
+  --from mine        go on with your own gateway of the phase before
+  --from empty       begin with a server that answers GET /health and nothing else (default for the first phase)
+  --help             this text
+
+A workspace of another phase is saved first.`;
+
+await runCommand(async () => {
+  const { values, positionals } = readArguments(usage, {
+    from: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  });
+  if (values.help) return console.log(usage);
+  const [word, ...surplus] = positionals;
+  if (word === undefined) {
+    throw new CliError(
+      `Name a phase: ${listPhases()
+        .map(({ number }) => number)
+        .join(', ')}.\n\n${usage}`,
+    );
+  }
+  refuseWords(usage, surplus);
+  const phase = findPhase(word);
+  await learn(phase, readOrigin(values.from, phase));
+});
+
+async function learn(phase: Phase, origin: Origin): Promise<void> {
+  checkWorkspace(phase, origin);
+  const save = saveWorkspace();
+  if (save) console.log(`${describeSave(save)}\n`);
+  console.log(await describeStart(phase, origin, await fillWorkspace(phase, origin)));
+}
+
+function checkWorkspace(phase: Phase, origin: Origin): void {
+  const mine = workspacePhase();
+  const before = phaseBefore(phase);
+  if (mine?.number === phase.number) {
+    throw new CliError(
+      `Your workspace is for phase ${phase.number} already. Next: go on with workspace/TASK.md, ` +
+        'or begin anew (a copy is kept): npm run reset',
+    );
+  }
+  if (origin !== 'mine') return;
+  if (!before) throw new CliError(`${phase.name} is the first phase: there is none of yours to go on with.`);
+  if (mine?.number === before.number) return;
+  const present = mine ? `Your workspace is for phase ${mine.number}` : 'There is no workspace';
+  throw new CliError(
+    `${present}, and --from mine goes on with one of phase ${before.number}. ` +
+      `Next: npm run learn -- ${before.number}, or npm run reset -- --list to see what was saved.`,
+  );
+}
+
+function readOrigin(word: string | undefined, phase: Phase): Origin {
+  if (word === undefined) return phaseBefore(phase) ? 'reference' : 'empty';
+  if (word === 'reference' || word === 'mine' || word === 'empty') return word;
+  throw new CliError(`--from takes reference, mine or empty, not "${word}".\n\n${usage}`);
+}

@@ -1,0 +1,69 @@
+import { dirname, join, relative, sep } from 'node:path';
+import { readText } from '../cli/phase-files.ts';
+import { root } from '../cli/phases.ts';
+
+/** A Markdown file of the repository, and where it is. */
+export interface Page {
+  /** Path from the root, with `/`. */
+  path: string;
+  text: string;
+}
+
+/** Reads a Markdown file by its path from the root. */
+export function readPage(path: string): Page {
+  return { path, text: readText(join(root, path)) };
+}
+
+/** What stands below the first heading that matches, up to the next heading of its level or above; '' if there is none. */
+export function findSection({ text }: Page, heading: RegExp): string {
+  const lines = text.split('\n');
+  const headings = findHeadings(lines);
+  const found = headings.find(({ title }) => heading.test(title));
+  if (!found) return '';
+  const next = headings.find(({ line, level }) => line > found.line && level <= found.level);
+  return lines
+    .slice(found.line + 1, next?.line)
+    .join('\n')
+    .trim();
+}
+
+/** The paragraph between the title of a page and what follows. */
+export function findLead({ text }: Page): string {
+  return /^# .*\n\s*\n((?:(?!#|```).+\n?)+)/m.exec(text)?.[1]?.trim() ?? '';
+}
+
+/** The tables in a text with only those rows whose cells pass; a table that loses all rows goes. */
+export function pickRows(text: string, keep: (cells: string[]) => boolean): string {
+  const tables = text.match(/(?:^\|.*\n?)+/gm) ?? [];
+  return tables
+    .flatMap((table) => {
+      const [head = '', line = '', ...rows] = table.trimEnd().split('\n');
+      const kept = rows.filter((row) => keep(splitRow(row)));
+      return kept.length > 0 ? [[head, line, ...kept].join('\n')] : [];
+    })
+    .join('\n\n');
+}
+
+/** A text of a page with its links made to lead there from another folder of the repository. */
+export function relink(text: string, { path }: Page, folder: string): string {
+  return text.replaceAll(/\]\((?![a-z]+:)([^)\s#]*)(#[^)\s]*)?\)/g, (_, target: string, anchor = '') => {
+    const file = target === '' ? path : join(dirname(path), target);
+    return `](${relative(folder, file).split(sep).join('/')}${anchor})`;
+  });
+}
+
+function splitRow(row: string): string[] {
+  return row
+    .split(/(?<!\\)\|/)
+    .slice(1, -1)
+    .map((cell) => cell.trim());
+}
+
+function findHeadings(lines: string[]): Array<{ line: number; level: number; title: string }> {
+  let fenced = false;
+  return lines.flatMap((text, line) => {
+    if (text.startsWith('```')) fenced = !fenced;
+    const [, signs, title] = (!fenced && /^(#+) +(.*?) *$/.exec(text)) || [];
+    return signs === undefined || title === undefined ? [] : [{ line, level: signs.length, title }];
+  });
+}

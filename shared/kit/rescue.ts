@@ -1,0 +1,74 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { readArguments } from '../cli/arguments.ts';
+import { CliError, runCommand } from '../cli/cli-error.ts';
+import { readPhaseFiles, readText } from '../cli/phase-files.ts';
+import { findPhase, type Phase } from '../cli/phases.ts';
+import { saveWorkspace } from './saves.ts';
+import { requireWorkspace, workspacePath } from './workspace.ts';
+
+const usage = `npm run rescue -- PHASE FILE
+
+Takes one file of a phase into your workspace. Your own one is kept, in a dated copy of the workspace.
+  npm run rescue -- 3 fixed-window.lua
+  --help   this text`;
+
+await runCommand(() => {
+  const { values, positionals } = readArguments(usage, { help: { type: 'boolean', short: 'h' } });
+  if (values.help) return console.log(usage);
+  const [word, file, ...surplus] = positionals;
+  if (word === undefined || file === undefined || surplus.length > 0) {
+    throw new CliError(`Name a phase and a file.\n\n${usage}`);
+  }
+  const own = requireWorkspace();
+  console.log(rescue(findPhase(word), file, own));
+});
+
+function rescue(phase: Phase, file: string, own: Phase): string {
+  const reference = readPhaseFiles(phase.folder);
+  const text = reference.get(file);
+  if (text === undefined) {
+    throw new CliError(`${phase.name} has no file "${file}". It has: ${[...reference.keys()].join(', ')}.`);
+  }
+  const target = join(workspacePath(), file);
+  const old = existsSync(target) ? readText(target) : undefined;
+  if (old === text) return `workspace/${file} is that of ${phase.name} already. Nothing was written.`;
+  const save = old === undefined ? undefined : saveWorkspace();
+  mkdirSync(dirname(target), { recursive: true });
+  writeFileSync(target, text);
+  return [
+    `workspace/${file} is that of ${phase.name} now.`,
+    ...(save ? [`Yours was saved as workspace-saves/${save.name}/${file}`] : []),
+    ...describeNeighbours(file, text, reference, phase),
+    `Next: npm run verify -- ${own.number}`,
+  ].join('\n');
+}
+
+/** One file seldom comes alone: those that it names, and those that name it. */
+function describeNeighbours(
+  file: string,
+  text: string,
+  reference: Map<string, string>,
+  phase: Phase,
+): string[] {
+  const mine = readPhaseFiles(workspacePath());
+  const names = (source: string, other: string) =>
+    new RegExp(`['"](?:\\./)?${escape(other)}['"]`).test(source);
+  const missing = [...reference.keys()].filter((other) => names(text, other) && !mine.has(other));
+  const users = [...reference].filter(([other, source]) => other !== file && names(source, file));
+  const used = [...mine].some(([other, source]) => other !== file && names(source, file));
+  return [
+    ...missing.map(
+      (other) => `It needs ${other}, which you do not have: npm run rescue -- ${phase.number} ${other}`,
+    ),
+    ...(used || users.length === 0
+      ? []
+      : [
+          `None of your files uses it yet; in the reference it is ${users.map(([other]) => other).join(', ')}.`,
+        ]),
+  ];
+}
+
+function escape(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}

@@ -1,0 +1,22 @@
+import { join } from 'node:path';
+import type { Phase } from '../cli/phases.ts';
+import { startGateway } from '../cli/run-gateway.ts';
+import { findPorts } from '../cli/run-ports.ts';
+import { workspacePath } from './workspace.ts';
+
+/** Starts the workspace once with its own config; undefined when it answers GET /health, else what it said. */
+export async function tryStart(phase: Phase): Promise<string | undefined> {
+  const folder = workspacePath();
+  const [port = 0] = await findPorts(0, 1);
+  let output = '';
+  const keep = (line: string) => {
+    output += `${line}\n`;
+  };
+  const gateway = startGateway({ ...phase, folder }, port, join(folder, 'gateway.json'), {
+    onLog: () => undefined,
+    onError: keep,
+  });
+  const ready = await gateway.ready();
+  await gateway.stop();
+  return ready ? undefined : output.trim() || 'It ended without a word.';
+}
