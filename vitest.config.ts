@@ -1,7 +1,9 @@
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { listPairs } from './shared/cli/pairs.ts';
 import { listPhases } from './shared/cli/phases.ts';
+import { listWorkspacePairs } from './shared/kit/workspace-pairs.ts';
 
 // The suites wait more than they compute: two files at a time even on one core.
 const maxWorkers = Math.max(2, Math.floor(availableParallelism() / 2));
@@ -9,18 +11,20 @@ const maxWorkers = Math.max(2, Math.floor(availableParallelism() / 2));
 const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 // One project per suite and phase: the same files, held against another gateway each time.
-const pairs = listPairs(listPhases()).map(({ phase, suite, project, mustPass }) => ({
-  test: {
-    name: project,
-    include: [`shared/contract/${suite}-*.test.ts`],
-    env: {
-      GATEWAY_COMMAND: JSON.stringify(['node', '--import', 'tsx', `phases/${phase.name}/server.ts`]),
-      GATEWAY_LEVEL: String(Math.max(phase.number, suite)),
+const pairs = [...listPairs(listPhases()), ...listWorkspacePairs()].map(
+  ({ phase, suite, project, mustPass }) => ({
+    test: {
+      name: project,
+      include: [`shared/contract/${suite}-*.test.ts`],
+      env: {
+        GATEWAY_COMMAND: JSON.stringify(['node', '--import', 'tsx', join(phase.folder, 'server.ts')]),
+        GATEWAY_LEVEL: String(Math.max(phase.number, suite)),
+      },
+      ...(mustPass ? {} : { runner: './shared/cli/stop-at-first-failure.ts' }),
+      ...timeouts,
     },
-    ...(mustPass ? {} : { runner: './shared/cli/stop-at-first-failure.ts' }),
-    ...timeouts,
-  },
-}));
+  }),
+);
 
 export default defineConfig({
   test: {

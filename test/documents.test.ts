@@ -2,9 +2,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import manifest from '../package.json' with { type: 'json' };
+import { findFieldPaths, isField, listFields } from '../shared/cli/config-fields.ts';
 import { readPhaseFiles, readText } from '../shared/cli/phase-files.ts';
 import { listPhases, root } from '../shared/cli/phases.ts';
-import { findFieldPaths, isField, listFields } from '../shared/cli/config-fields.ts';
 import { findAnchors, findCode, findFileNames, findLinks, findScripts, namesPath } from './document.ts';
 
 const phases = listPhases();
@@ -151,7 +151,9 @@ describe('what is found in a document', () => {
 /** The files and folders of the repository, with `/`. */
 function listPaths(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true })
-    .filter(({ name }) => !['.git', 'node_modules', 'coverage', 'workspace', 'workspace-saves'].includes(name))
+    .filter(
+      ({ name }) => !['.git', 'node_modules', 'coverage', 'workspace', 'workspace-saves'].includes(name),
+    )
     .flatMap((entry) => {
       const path = join(folder, entry.name);
       const name = relative(root, path).split(sep).join('/');

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { type Cell, findDifference, formatMarkdown } from './ladder-grid.ts';
-import { listPairs } from './pairs.ts';
+import { listPairs, type Pair } from './pairs.ts';
 import { readText } from './phase-files.ts';
 import { listPhases, root } from './phases.ts';
-import { type Counts, runProjects, sum } from './run-projects.ts';
+import { type Counts, type Outcome, runProjects, sum } from './run-projects.ts';
 
 /** What a whole ladder has shown. */
 export interface Climb {
@@ -17,11 +17,7 @@ export interface Climb {
 /** Runs every suite against every phase, and prints a line per finished file. */
 export async function climbLadder(print: (line: string) => void): Promise<Climb> {
   const pairs = listPairs(listPhases());
-  const outcomes = await runProjects(
-    pairs.map(({ project }) => project),
-    print,
-  );
-  const cells = pairs.map((pair) => ({ ...pair, counts: outcomes.get(pair.project)?.counts ?? sum([]) }));
+  const { cells, outcomes } = await runPairs(pairs, print);
   const expected = new Set(pairs.filter(({ mustPass }) => !mustPass).map(({ project }) => project));
   const judged = [...outcomes].filter(([project]) => !expected.has(project)).map(([, outcome]) => outcome);
   const stale = checkReadme(cells);
@@ -40,6 +36,19 @@ export async function climbLadder(print: (line: string) => void): Promise<Climb>
     ],
     counts: sum([...judged.map(({ counts }) => counts), checks]),
   };
+}
+
+/** Runs pairs, and prints a line per finished file. */
+export async function runPairs(
+  pairs: Pair[],
+  print: (line: string) => void,
+): Promise<{ cells: Cell[]; outcomes: Map<string, Outcome> }> {
+  const outcomes = await runProjects(
+    pairs.map(({ project }) => project),
+    print,
+  );
+  const cells = pairs.map((pair) => ({ ...pair, counts: outcomes.get(pair.project)?.counts ?? sum([]) }));
+  return { cells, outcomes };
 }
 
 /** README.md shows the grid of a machine on which nothing was skipped. */

@@ -26,7 +26,11 @@ export function formatCell({ mustPass, counts: { passed, failed, skipped } }: Ce
 
 /** The grid in columns for a terminal: phases down, suites across. */
 export function formatGrid(cells: Cell[]): string {
-  const table = toTable(cells);
+  return alignTable(toTable(cells));
+}
+
+/** The cells of a table in columns for a terminal. */
+export function alignTable(table: string[][]): string {
   const widthOf = (column: number) => Math.max(...table.map((row) => row[column]?.length ?? 0));
   const line = (row: string[]) => row.map((text, column) => text.padEnd(widthOf(column))).join('   ');
   return table.map((row) => `  ${line(row)}`.trimEnd()).join('\n');
@@ -36,6 +40,13 @@ export function formatGrid(cells: Cell[]): string {
 export function formatMarkdown(cells: Cell[]): string {
   const [head = [], ...rows] = toTable(cells);
   return [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
+}
+
+/** The table that `formatMarkdown` has written into a text; empty when there is none. */
+export function readMarkdown(text: string): string[][] {
+  const lines = /^\| phase \| suite 1 .*\n(?:\|.*\n?)+/m.exec(text)?.[0].trimEnd().split('\n') ?? [];
+  const rows = lines.map((line) => line.slice(2, -2).split(' | '));
+  return rows.filter((_, index) => index !== 1);
 }
 
 function toTable(cells: Cell[]): string[][] {

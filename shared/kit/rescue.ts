@@ -68,7 +68,3 @@ function describeNeighbours(
         ]),
   ];
 }
-
-function escape(text: string): string {
-  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
-}

@@ -1,0 +1,14 @@
+import { listPairs, type Pair } from '../cli/pairs.ts';
+import { listPhases } from '../cli/phases.ts';
+import { workspacePath, workspacePhase } from './workspace.ts';
+
+/** Every suite against the workspace, as if it were the phase it is to become; none without a workspace. */
+export function listWorkspacePairs(): Pair[] {
+  const phase = workspacePhase();
+  if (!phase) return [];
+  return listPairs(
+    [{ ...phase, name: 'workspace', folder: workspacePath() }],
+    listPhases(),
+    ({ name }) => name,
+  );
+}
