@@ -1,17 +1,16 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import manifest from '../package.json' with { type: 'json' };
+import { findImports, packageOf, withoutComments } from '../shared/cli/imports.ts';
 
-const specifiers = /\b(?:from|import)\s*\(?\s*(['"`])(.+?)\1/g;
 const parentPaths = /(['"`])(\.\.(?:[/\\].*?)?)\1/g;
 const computed = /\bimport\s*\(\s*[^'"`\s)][^)]*\)|\b(?:r|createR)equire\s*\([^)]*\)/g;
 
 /** What a TypeScript source takes from outside its phase: other than its folder, node:* and the dependencies. */
 export function findForeignImports(folder: string, source: string): string[] {
-  const code = source.replaceAll(/^\s*(?:\/\/|\/?\*).*$/gm, '');
-  const imported = [...code.matchAll(specifiers)].map((match) => match[2] ?? '');
+  const code = withoutComments(source);
   const foreign = [
-    ...imported.filter((specifier) => !isAllowed(folder, specifier)),
+    ...findImports(source).filter((specifier) => !isAllowed(folder, specifier)),
     ...[...code.matchAll(parentPaths)].map((match) => match[2] ?? ''),
     ...[...code.matchAll(computed)].map((match) => match[0]),
   ];
@@ -20,7 +19,6 @@ export function findForeignImports(folder: string, source: string): string[] {
 
 function isAllowed(folder: string, specifier: string): boolean {
   if (specifier.startsWith('./')) return existsSync(join(folder, specifier)) && !specifier.includes('..');
-  if (specifier.startsWith('node:')) return true;
-  const [scope = '', name = ''] = specifier.split('/');
-  return (scope.startsWith('@') ? `${scope}/${name}` : scope) in manifest.dependencies;
+  const name = packageOf(specifier);
+  return name === undefined ? specifier.startsWith('node:') : name in manifest.dependencies;
 }

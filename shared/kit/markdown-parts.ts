@@ -1,6 +1,6 @@
 import { dirname, join, relative, sep } from 'node:path';
 import { readText } from '../cli/phase-files.ts';
-import { root } from '../cli/phases.ts';
+import { type Phase, root } from '../cli/phases.ts';
 
 /** A Markdown file of the repository, and where it is. */
 export interface Page {
@@ -14,11 +14,22 @@ export function readPage(path: string): Page {
   return { path, text: readText(join(root, path)) };
 }
 
+/** 'rate limiting' of '3-rate-limiting'. */
+export function titleOf({ name }: Phase): string {
+  return name.replace(/^\d+-/, '').replaceAll('-', ' ');
+}
+
+/** The sections of the second level, in order. */
+export function findSections(page: Page): Array<{ title: string; text: string }> {
+  const titles = findHeadings(page.text.split('\n')).filter(({ level }) => level === 2);
+  return titles.map(({ title }) => ({ title, text: findSection(page, (other) => other === title) }));
+}
+
 /** What stands below the first heading that matches, up to the next heading of its level or above; '' if there is none. */
-export function findSection({ text }: Page, heading: RegExp): string {
+export function findSection({ text }: Page, isIt: (heading: string) => boolean): string {
   const lines = text.split('\n');
   const headings = findHeadings(lines);
-  const found = headings.find(({ title }) => heading.test(title));
+  const found = headings.find(({ title }) => isIt(title));
   if (!found) return '';
   const next = headings.find(({ line, level }) => line > found.line && level <= found.level);
   return lines

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { comparePhases } from '../cli/phase-diff.ts';
 import { type Phase, root } from '../cli/phases.ts';
 import type { Acceptance, Origin } from './fresh-workspace.ts';
-import { findLead, findSection, type Page, pickRows, readPage, relink } from './markdown-parts.ts';
+import { findLead, findSection, type Page, pickRows, readPage, relink, titleOf } from './markdown-parts.ts';
 import { readSentences } from './sentences.ts';
 
 /** The text of TASK.md, taken from the contract, the documents and the suite of the phase. */
@@ -18,7 +18,13 @@ export async function writeTask(
   const parts: Array<[title: string, text: string]> = [
     ['Where you stand', standpoint(phase, before, origin, acceptances)],
     ['The contract', contractOf(phase, contract)],
-    ['Not asked for', link(findSection(readme, /^What it does not do$/), readme)],
+    [
+      'Not asked for',
+      link(
+        findSection(readme, (title) => title === 'What it does not do'),
+        readme,
+      ),
+    ],
     ['What must stay true', invariants(phase, before, contract)],
     ['The sentences', await sentencesOf(phase)],
     ['Where to look', places(phase, before)],
@@ -33,10 +39,6 @@ export async function writeTask(
     .join('\n\n')
     .trimEnd()
     .concat('\n');
-}
-
-function titleOf({ name }: Phase): string {
-  return name.replace(/^\d+-/, '').replaceAll('-', ' ');
 }
 
 function standpoint(
@@ -72,11 +74,32 @@ function contractOf({ number }: Phase, contract: Page): string {
   const tables: Array<[title: string, table: string]> = [
     ['Config fields', link(pickRows(config.text, isOwn), config)],
     ['Refusals', link(pickRows(errors.text, isOwn), errors)],
-    ['Environment', link(pickRows(findSection(contract, /^Environment$/), named), contract)],
-    ['Log lines and fields', link(pickRows(findSection(contract, /^Log$/), named), contract)],
+    [
+      'Environment',
+      link(
+        pickRows(
+          findSection(contract, (title) => title === 'Environment'),
+          named,
+        ),
+        contract,
+      ),
+    ],
+    [
+      'Log lines and fields',
+      link(
+        pickRows(
+          findSection(contract, (title) => title === 'Log'),
+          named,
+        ),
+        contract,
+      ),
+    ],
   ];
   return [
-    link(findSection(contract, new RegExp(`^Phase ${number}\\b`)), contract),
+    link(
+      findSection(contract, (title) => title.startsWith(`Phase ${number}:`)),
+      contract,
+    ),
     ...tables.filter(([, table]) => table !== '').map(([title, table]) => `### ${title}\n\n${table}`),
   ].join('\n\n');
 }

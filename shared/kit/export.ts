@@ -1,0 +1,50 @@
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { readArguments } from '../cli/arguments.ts';
+import { CliError, runCommand } from '../cli/cli-error.ts';
+import { refuseWords } from '../cli/option-values.ts';
+import { findPhase, type Phase } from '../cli/phases.ts';
+import { buildProject } from './project-files.ts';
+
+const usage = `npm run export -- PHASE FOLDER
+
+Writes a phase as a project of its own into a folder that is empty or does not exist yet: the code, its config,
+package.json and package-lock.json with exact versions of the packages it imports, tsconfig, README and Dockerfile.
+  npm run export -- 3 ../my-gateway
+  --help   this text`;
+
+await runCommand(() => {
+  const { values, positionals } = readArguments(usage, { help: { type: 'boolean', short: 'h' } });
+  if (values.help) return console.log(usage);
+  const [word, folder, ...surplus] = positionals;
+  if (word === undefined || folder === undefined)
+    throw new CliError(`Name a phase and a folder.\n\n${usage}`);
+  refuseWords(usage, surplus);
+  console.log(exportPhase(findPhase(word), folder));
+});
+
+function exportPhase(phase: Phase, word: string): string {
+  // npm runs its scripts in the root folder; INIT_CWD is where the user stands.
+  const here = process.env.INIT_CWD ?? process.cwd();
+  const folder = resolve(here, word);
+  refuseOccupied(folder);
+  const project = buildProject(phase);
+  mkdirSync(folder, { recursive: true });
+  for (const [path, text] of project) writeFileSync(join(folder, path), text);
+  const way = relative(here, folder) || '.';
+  return [
+    `${phase.name} stands alone in ${folder}: ${project.size} files.`,
+    'Next:',
+    `  cd ${way.includes(' ') ? `"${way}"` : way}`,
+    '  npm install',
+    '  npm start          (its README.md says the rest)',
+  ].join('\n');
+}
+
+function refuseOccupied(folder: string): void {
+  if (!existsSync(folder)) return;
+  const cure = 'Name one that is empty or does not exist yet. Nothing was written.';
+  if (!statSync(folder).isDirectory()) throw new CliError(`${folder} is a file, not a folder. ${cure}`);
+  const [first] = readdirSync(folder);
+  if (first !== undefined) throw new CliError(`${folder} is not empty: it holds ${first}. ${cure}`);
+}

@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import { readText } from '../cli/phase-files.ts';
+import { root } from '../cli/phases.ts';
+import type { Versions } from './project-packages.ts';
+
+/** What package-lock.json says of one package. */
+interface Entry {
+  version?: string;
+  dependencies?: Versions;
+  devDependencies?: Versions;
+  optionalDependencies?: Versions;
+  peerDependencies?: Versions;
+  peerDependenciesMeta?: Record<string, { optional?: boolean }>;
+  [field: string]: unknown;
+}
+
+/** package-lock.json, version 3. */
+export interface Lockfile {
+  name: string;
+  version: string;
+  lockfileVersion: number;
+  requires: boolean;
+  /** By folder: '' is the project, 'node_modules/undici' a package. */
+  packages: Record<string, Entry>;
+}
+
+type Kind = 'dependencies' | 'devDependencies' | 'optionalDependencies' | 'peerDependencies';
+
+const folderName = 'node_modules/';
+
+/** The lockfile of a project, cut from that of the repository: the same versions, and only what the project needs. */
+export function cutLockfile(project: Entry & { name: string; version: string }): Lockfile {
+  const { packages, ...rest } = JSON.parse(readText(join(root, 'package-lock.json'))) as Lockfile;
+  const all = { ...packages, '': project };
+  const needed = reach(all, () => true);
+  const lasting = reach(all, (kind) => kind !== 'devDependencies');
+  const certain = reach(all, (kind) => kind !== 'optionalDependencies');
+  const both = reach(all, (kind) => kind !== 'devDependencies' && kind !== 'optionalDependencies');
+  const asked = reach(all, (kind) => kind !== 'peerDependencies');
+
+  const kept = Object.keys(packages)
+    .filter((path) => path !== '' && needed.has(path))
+    .map((path) => {
+      const { dev: _, optional: __, devOptional: ___, peer: ____, ...entry } = packages[path] ?? {};
+      const dev = !lasting.has(path);
+      const optional = !certain.has(path);
+      const flags = {
+        dev,
+        optional,
+        devOptional: !dev && !optional && !both.has(path),
+        peer: !asked.has(path),
+      };
+      const set = Object.entries(flags).filter(([, value]) => value);
+      return [path, sortFields({ ...entry, ...Object.fromEntries(set) })];
+    });
+  const { name, version } = project;
+  return { ...rest, name, version, packages: { '': project, ...Object.fromEntries(kept) } };
+}
+
+/** The folders of the packages that the project needs, going only along the kinds of dependency that `follow` admits. */
+function reach(packages: Record<string, Entry>, follow: (kind: Kind) => boolean): Set<string> {
+  const found = new Set(['']);
+  for (const path of found) {
+    const entry = packages[path] ?? {};
+    // Those of the project itself are its own; of a package nobody installs them.
+    const kinds: Kind[] = ['dependencies', 'optionalDependencies', 'peerDependencies'];
+    if (path === '') kinds.push('devDependencies');
+    for (const kind of kinds.filter(follow)) {
+      for (const name of Object.keys(entry[kind] ?? {})) {
+        if (kind === 'peerDependencies' && entry.peerDependenciesMeta?.[name]?.optional) continue;
+        if (kind === 'dependencies' && name in (entry.optionalDependencies ?? {})) continue;
+        const target = resolve(packages, path, name);
+        if (target !== undefined) found.add(target);
+      }
+    }
+  }
+  return found;
+}
+
+/** Where Node finds a package: in the folder itself, else in the ones around it. */
+function resolve(packages: Record<string, Entry>, from: string, name: string): string | undefined {
+  for (let path = from; ; path = path.slice(0, Math.max(0, path.lastIndexOf(folderName) - 1))) {
+    const candidate = `${path}${path && '/'}${folderName}${name}`;
+    if (candidate in packages) return candidate;
+    if (path === '') return undefined;
+  }
+}
+
+/** In the order in which npm writes them, so that `npm install` leaves the file as it is. */
+function sortFields(entry: Entry): Entry {
+  const isObject = (value: unknown) => typeof value === 'object' && !Array.isArray(value);
+  const simple = Object.entries(entry).filter(([, value]) => !isObject(value));
+  // Objects come last. They stay in their order, for they were not touched.
+  const objects = Object.entries(entry).filter(([, value]) => isObject(value));
+  const rank = (name: string) => ['integrity', 'resolved', 'version'].indexOf(name);
+  simple.sort(([a], [b]) => rank(b) - rank(a) || (a < b ? -1 : 1));
+  return Object.fromEntries([...simple, ...objects]);
+}
