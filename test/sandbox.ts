@@ -14,10 +14,14 @@ export interface Result {
 
 /** A repository of its own in a temporary folder, with the real commands and phases made up for the test. */
 export interface Sandbox {
+  /** Absolute path. */
+  readonly folder: string;
   read(path: string): string;
   write(path: string, text: string): void;
   /** Runs shared/cli/COMMAND.ts there, without colour unless the environment asks for it. */
   run(command: string, words?: string[], env?: Record<string, string>): Promise<Result>;
+  /** Runs shared/kit/COMMAND.ts there. */
+  kit(command: string, words?: string[], env?: Record<string, string>): Promise<Result>;
   git(...words: string[]): Promise<Result>;
 }
 
@@ -32,11 +36,30 @@ const settings = [
 ];
 const gitOptions = settings.flatMap((setting) => ['-c', setting]);
 
-/** Makes a sandbox out of files by path; it goes when the tests of the file have ended. */
-export function makeSandbox(files: Record<string, string>): Sandbox {
+// What the commands read of the root folder.
+const rootFiles = [
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  'LICENSE',
+  '.nvmrc',
+  '.gitattributes',
+];
+
+/** Every file and folder that a learner sees: for sandboxes with the real phases, suites and documents. */
+export const everything = ['phases', 'shared', 'docs', 'README.md', 'vitest.config.ts', '.gitignore'];
+
+/** Makes a sandbox out of files by path, and copies; it goes when the tests of the file have ended. */
+export function makeSandbox(files: Record<string, string>, copies: string[] = []): Sandbox {
   const folder = mkdtempSync(join(home, 'sandbox-'));
-  cpSync(join(root, 'shared', 'cli'), join(folder, 'shared', 'cli'), { recursive: true });
-  cpSync(join(root, 'package.json'), join(folder, 'package.json'));
+  for (const path of ['shared/cli', 'shared/kit', ...rootFiles, ...copies]) {
+    cpSync(join(root, path), join(folder, path), { recursive: true });
+  }
+  return openSandbox(folder, files);
+}
+
+/** Makes a sandbox out of a folder that has the commands, such as a clone of another sandbox. */
+export function openSandbox(folder: string, files: Record<string, string> = {}): Sandbox {
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
 
   const write = (path: string, text: string) => {
@@ -60,8 +83,11 @@ export function makeSandbox(files: Record<string, string>): Sandbox {
   return {
     read: (path) => readFileSync(join(folder, path), 'utf8'),
     write,
+    folder,
     run: (command, words = [], env) =>
       execute(process.execPath, ['--import', 'tsx', `shared/cli/${command}.ts`, ...words], env),
+    kit: (command, words = [], env) =>
+      execute(process.execPath, ['--import', 'tsx', `shared/kit/${command}.ts`, ...words], env),
     git: (...words) => execute('git', [...gitOptions, ...words]),
   };
 }

@@ -1,5 +1,7 @@
 import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { buildHistory, listIds } from '../kit/phase-history.ts';
 import { readArguments } from './arguments.ts';
 import { CliError, runCommand } from './cli-error.ts';
 import { hashPhase, readLock, writeLock } from './phase-hash.ts';
@@ -8,7 +10,7 @@ import { findPhase, listPhases, root } from './phases.ts';
 const usage = `npm run freeze -- PHASE --why "REASON"
 
 Records the hash of a phase in phases/phases.lock.json, and the reason in phases/ERRATA.md.
-The first recording of a phase needs no reason and adds none.
+The first recording of a phase needs no reason and adds none. The ids of the tags are recorded too: see npm run tags.
   --help   this text`;
 
 const errataFile = join(root, 'phases', 'ERRATA.md');
@@ -33,15 +35,19 @@ function freeze(words: string[], reason: string | undefined): string {
   }
   const { number, name, folder } = findPhase(words[0]);
   const lock = readLock();
-  const recorded = lock[name];
+  const recorded = lock.phases[name];
   const why = reason?.replace(/\s+/g, ' ').trim();
+  const hash = hashPhase(folder);
+  const tags = listIds(buildHistory(listPhases()));
+  if (recorded === hash) {
+    if (isDeepStrictEqual(tags, lock.tags)) return `${name} is as recorded. Nothing was written.`;
+    writeLock({ ...lock, tags });
+    return `${name} is as recorded. The ids of the tags are new and were written.\nNext: npm run tags`;
+  }
   if (recorded !== undefined && !why) {
     throw new CliError(`${name} is frozen: say why it changes. npm run freeze -- ${number} --why "REASON"`);
   }
-  const hash = hashPhase(folder);
-  if (recorded === hash) return `${name} is as recorded. Nothing was written.`;
-
-  writeLock({ ...lock, [name]: hash });
+  writeLock({ phases: { ...lock.phases, [name]: hash }, tags });
   if (!existsSync(errataFile)) writeFileSync(errataFile, errataHead);
   if (recorded !== undefined) {
     appendFileSync(errataFile, `- ${new Date().toISOString().slice(0, 10)}, ${name}: ${why}\n`);

@@ -4,6 +4,16 @@ import { join } from 'node:path';
 import { readPhaseFiles, readText } from './phase-files.ts';
 import { root } from './phases.ts';
 
+/** The ids of what `npm run tags` makes, by the name of the tag. */
+export type TagIds = Record<string, { tag: string; commit: string }>;
+
+/** What phases.lock.json records. */
+export interface Lock {
+  /** Phase name to hash; empty before the first freeze. */
+  phases: Record<string, string>;
+  tags: TagIds;
+}
+
 /** Absolute path of the file that holds the hash of every frozen phase. */
 export const lockFile = join(root, 'phases', 'phases.lock.json');
 
@@ -14,13 +24,15 @@ export function hashPhase(folder: string): string {
   return hash.digest('hex');
 }
 
-/** Phase name to recorded hash; empty before the first freeze. */
-export function readLock(): Record<string, string> {
-  return existsSync(lockFile) ? JSON.parse(readText(lockFile)) : {};
+/** Reads phases.lock.json, in which the phases stand beside `tags`. */
+export function readLock(): Lock {
+  if (!existsSync(lockFile)) return { phases: {}, tags: {} };
+  const { tags = {}, ...phases } = JSON.parse(readText(lockFile));
+  return { phases, tags };
 }
 
-/** Writes the recorded hashes, oldest phase first. */
-export function writeLock(lock: Record<string, string>): void {
-  const sorted = Object.entries(lock).sort(([a], [b]) => parseInt(a, 10) - parseInt(b, 10));
-  writeFileSync(lockFile, `${JSON.stringify(Object.fromEntries(sorted), null, 2)}\n`);
+/** Writes phases.lock.json, oldest phase first. */
+export function writeLock({ phases, tags }: Lock): void {
+  const sorted = Object.entries(phases).sort(([a], [b]) => parseInt(a, 10) - parseInt(b, 10));
+  writeFileSync(lockFile, `${JSON.stringify({ ...Object.fromEntries(sorted), tags }, null, 2)}\n`);
 }
