@@ -47,7 +47,7 @@ function findClosingBrace(source: string, from: number): number | undefined {
 function findProperties(body: string): string[] {
   const names: string[] = [];
   scan(body, 0, (depth, index) => {
-    const [, name] = (depth === 0 && /^([A-Za-z_$][\w$]*)\s*[:,]/.exec(body.slice(index))) || [];
+    const [, name] = (depth === 0 && /^([A-Za-z_$][\w$]*)\s*(?:[:,]|$)/.exec(body.slice(index))) || [];
     if (name !== undefined && /(?:^|[,{\s/])$/.test(body.slice(0, index))) names.push(name);
     return false;
   });

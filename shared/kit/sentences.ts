@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createVitest, type TestModule, type TestSuite } from 'vitest/node';
+import type { TestModule, TestSuite } from 'vitest/node';
 import { root } from '../cli/phases.ts';
 
 /** The sentences of one describe block of a suite, or of a file outside any block. */
@@ -14,6 +14,8 @@ export interface Group {
 
 /** What the suite of a phase checks, read from its files without running them. */
 export async function readSentences(suite: number): Promise<Group[]> {
+  // Loaded here: it takes longer than all the rest of a command.
+  const { createVitest } = await import('vitest/node');
   const vitest = await createVitest('test', {
     root,
     config: join(root, 'shared', 'contract', 'vitest.config.ts'),

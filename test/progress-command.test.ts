@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest';
+import { makeSandbox } from './sandbox.ts';
+
+const suite = (number: number, level: number) => `
+import { expect, test } from 'vitest';
+const level = Number(process.env.GATEWAY_LEVEL);
+const command: string[] = JSON.parse(process.env.GATEWAY_COMMAND ?? '');
+test('is asked for its own level', () => expect(level).toBe(Math.max(2, ${number})));
+test('is the gateway of the workspace', () => expect(command.at(-1)).toMatch(/workspace[\\\\/]server\\.ts$/));
+test('has what suite ${number} asks for', () => expect(${level}).toBeGreaterThanOrEqual(${number}));
+`;
+
+const files = (level: number) => ({
+  'README.md':
+    '# Ladder\n\n| phase | suite 1 | suite 2 | suite 3 |\n| --- | --- | --- | --- |\n| 1-first | ok 3 | fails | fails |\n| 2-second | ok 3 | ok 3 | fails |\n| 3-third | ok 3 | ok 3 | ok 3 |\n',
+  'phases/1-first/server.ts': '',
+  'phases/2-second/server.ts': '',
+  'phases/3-third/server.ts': '',
+  'shared/contract/1-first.test.ts': suite(1, level),
+  'shared/contract/2-second.test.ts': suite(2, level),
+  'shared/contract/3-third.test.ts': suite(3, level),
+  'workspace/.phase': '2\n',
+  'workspace/server.ts': '',
+});
+
+test('npm run progress: a row for the workspace below its phase, and what to do next', async () => {
+  const { code, stdout, stderr } = await makeSandbox(files(1), ['vitest.config.ts']).kit('progress');
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  expect(stdout).toContain(`
+  phase       suite 1   suite 2    suite 3
+  1-first     ok 3      fails      fails
+  2-second    ok 3      ok 3       fails
+  workspace   ok 3      1 failed   fails
+  3-third     ok 3      ok 3       ok 3
+
+Suite 2 is the lowest that fails. Next: npm run verify -- 2
+`);
+});
+
+test('npm run progress: when all is kept, the next phase', async () => {
+  const { code, stdout } = await makeSandbox(files(2), ['vitest.config.ts']).kit('progress');
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/\n {2}workspace +ok 3 +ok 3 +fails\n/);
+  expect(stdout).toContain(
+    'Your gateway keeps every promise of phase 2. Next: npm run compare -- 2, then npm run learn -- 3 --from mine\n',
+  );
+});

@@ -1,0 +1,319 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readPhaseFiles } from '../shared/cli/phase-files.ts';
+import { listPhases, type Phase, root } from '../shared/cli/phases.ts';
+import { startGateway } from '../shared/cli/run-gateway.ts';
+import { findPorts } from '../shared/cli/run-ports.ts';
+import { everything, makeSandbox, type Sandbox } from './sandbox.ts';
+
+const phases = listPhases();
+const [first, , third] = phases as [Phase, Phase, Phase];
+
+const learnerRoom = () => makeSandbox({}, everything);
+const inWorkspace = ({ folder }: Sandbox) => readdirSync(join(folder, 'workspace')).sort();
+const saves = ({ folder }: Sandbox) => {
+  const path = join(folder, 'workspace-saves');
+  return existsSync(path) ? readdirSync(path).sort() : [];
+};
+const learn = async (sandbox: Sandbox, ...words: string[]) => {
+  const result = await sandbox.kit('learn', words);
+  expect(result.stderr).toBe('');
+  expect(result.code).toBe(0);
+  return result.stdout;
+};
+
+/** TASK.md has all that the contract, the documents and the suite say of the phase, and leads to files that exist. */
+function expectTask(sandbox: Sandbox, number: number): void {
+  const task = sandbox.read('workspace/TASK.md');
+  for (const title of [
+    'Where you stand',
+    'The contract',
+    'What must stay true',
+    'The sentences',
+    'Where to look',
+  ]) {
+    expect(task).toMatch(new RegExp(`^## ${title}\n\n\\S`, 'm'));
+  }
+  const contract =
+    sandbox.read('docs/contract.md').split(`\n## Phase ${number}:`)[1]?.split('\n## ')[0] ?? '';
+  const promises = contract.split('\n').filter((line) => line.startsWith('- '));
+  expect(promises.length).toBeGreaterThan(3);
+  for (const promise of promises) expect(task).toContain(promise.split('](')[0]);
+  expect(task).toContain('### Config fields\n\n| field |');
+
+  const suites = readdirSync(join(root, 'shared/contract')).filter((file) => file.startsWith(`${number}-`));
+  for (const file of suites) {
+    expect(task).toContain(`](../shared/contract/${file})`);
+    const source = readFileSync(join(root, 'shared/contract', file), 'utf8');
+    const plain = [...source.matchAll(/\b(?:it|test)(?:\.skipIf\(.*?\))?\(\s*'([^'%\\]+)'/g)];
+    expect(plain.length).toBeGreaterThan(0);
+    for (const [, sentence] of plain) expect(task).toContain(`- ${sentence}\n`);
+  }
+  const targets = [...task.matchAll(/\]\(([^)\s#]+)/g)].map(([, target = '']) => target);
+  const missing = (target: string) => !existsSync(join(sandbox.folder, 'workspace', target));
+  expect(targets.filter((target) => !/^[a-z]+:/.test(target) && missing(target))).toEqual([]);
+}
+
+describe.concurrent('npm run learn', () => {
+  test.for(phases)(
+    '$name: makes a gateway that starts, and a task that says what it owes',
+    async (phase, { expect }) => {
+      const { number, name, folder } = phase;
+      const before = phases.findLast((other) => other.number < number);
+      const sandbox = learnerRoom();
+      const stdout = await learn(sandbox, String(number));
+      const what = before
+        ? `a copy of ${before.name}.`
+        : 'a server that answers GET /health, and 501 to the rest.';
+      expect(stdout).toContain(`workspace/ is ready for ${name}: ${what}\n`);
+      expect(stdout).toContain('It starts and answers GET /health.');
+      expect(stdout).toContain(
+        `Next: read workspace/TASK.md, then see what fails: npm run verify -- ${number}\n`,
+      );
+
+      const own = before ? [...readPhaseFiles(before.folder).keys()] : ['gateway.json', 'server.ts'];
+      const files = own.filter((path) => path !== 'README.md');
+      expect(inWorkspace(sandbox)).toEqual([...files, '.phase', 'TASK.md', 'tsconfig.json'].sort());
+      expect(sandbox.read('workspace/.phase')).toBe(`${number}\n`);
+      expect(sandbox.read('workspace/gateway.json')).toBe(readPhaseFiles(folder).get('gateway.json'));
+      const tsc = [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '--noEmit', '-p', 'workspace'];
+      expect(spawnSync(process.execPath, tsc, { cwd: sandbox.folder, encoding: 'utf8' }).stdout).toBe('');
+      expectTask(sandbox, number);
+    },
+  );
+
+  test('--from empty: a server that is honest about what it does not do', async ({ expect }) => {
+    const sandbox = learnerRoom();
+    expect(await learn(sandbox, '2', '--from', 'empty')).toContain('and 501 to the rest.');
+    expect(inWorkspace(sandbox)).toEqual(['.phase', 'TASK.md', 'gateway.json', 'server.ts', 'tsconfig.json']);
+    const folder = join(sandbox.folder, 'workspace');
+    const [port = 0] = await findPorts(0, 1);
+    const logs: string[] = [];
+    const gateway = startGateway({ ...first, folder }, port, join(folder, 'gateway.json'), {
+      onLog: (line) => logs.push(line),
+      onError: (line) => logs.push(line),
+    });
+    try {
+      expect(await gateway.ready(), logs.join('\n')).toBe(true);
+      const answer = await fetch(`${gateway.url}/api/inventory`);
+      expect(answer.status).toBe(501);
+      expect(answer.headers.get('content-type')).toBe('application/problem+json');
+      expect(await answer.json()).toMatchObject({ status: 501, title: 'Not written yet' });
+      expect(logs.map((line) => JSON.parse(line))).toMatchObject([{ msg: 'listening', url: gateway.url }]);
+    } finally {
+      await gateway.stop();
+    }
+
+    const same = await sandbox.kit('learn', ['2']);
+    expect(same.code).toBe(1);
+    expect(same.stderr).toContain('Your workspace is for phase 2 already.');
+    const leap = await sandbox.kit('learn', ['4', '--from', 'mine']);
+    expect(leap.code).toBe(1);
+    expect(leap.stderr).toContain(
+      'Your workspace is for phase 2, and --from mine goes on with one of phase 3.',
+    );
+    expect(saves(sandbox)).toEqual([]);
+  });
+
+  test('--from mine: goes on with the files of the learner, and saves them first', async ({ expect }) => {
+    const sandbox = learnerRoom();
+    await learn(sandbox, '2');
+    sandbox.write('workspace/gateway.ts', `// mine\n${sandbox.read('workspace/gateway.ts')}`);
+    sandbox.write('workspace/my-limiter.ts', 'export const mine = true;\n');
+    const stdout = await learn(sandbox, '3', '--from', 'mine');
+    expect(stdout).toContain(`workspace/ is ready for ${third.name}: your own gateway, carried on.`);
+    expect(stdout).toContain('config.ts     lets "trustedProxies" and "rateLimit" in unseen');
+    expect(stdout).toContain('It starts and answers GET /health.');
+    expect(sandbox.read('workspace/gateway.ts')).toMatch(/^\/\/ mine\n/);
+    expect(sandbox.read('workspace/my-limiter.ts')).toBe('export const mine = true;\n');
+    expect(sandbox.read('workspace/TASK.md')).toContain('This folder is your own gateway.');
+    const [save = ''] = saves(sandbox);
+    expect(stdout).toContain(`npm run reset -- --restore ${save}\n`);
+    expect(sandbox.read(`workspace-saves/${save}/.phase`)).toBe('2\n');
+    expect(sandbox.read(`workspace-saves/${save}/config.ts`)).not.toContain('rateLimit');
+  });
+
+  test('--from mine: says what it could not do in files of another kind, and what such a gateway says', async ({
+    expect,
+  }) => {
+    const sandbox = learnerRoom();
+    await learn(sandbox, '1');
+    const server = sandbox.read('workspace/server.ts');
+    const strict = `if ('clients' in config) {\n  console.error('clients: unknown field');\n  process.exit(1);\n}\n`;
+    sandbox.write('workspace/server.ts', `${server}\n${strict}`);
+    const stdout = await learn(sandbox, '2', '--from', 'mine');
+    expect(stdout).toContain(
+      'let your config accept "routes[].access" and "clients": no zod object was found',
+    );
+    expect(stdout).toContain(
+      'It does not start yet with the config of this phase. It says:\n\n    clients: unknown field\n',
+    );
+    expect(sandbox.read('workspace/TASK.md')).toContain('**First of all:** let your config accept `clients`');
+  });
+
+  test.for([
+    { words: [], message: 'Name a phase: 1, 2, 3' },
+    { words: ['99'], message: 'There is no phase "99".' },
+    { words: ['2', '--from', 'nowhere'], message: '--from takes reference, mine or empty, not "nowhere".' },
+    {
+      words: ['2', '--from', 'mine'],
+      message: 'There is no workspace, and --from mine goes on with one of phase 1.',
+    },
+    { words: ['1', '--from', 'mine'], message: 'is the first phase: there is none of yours to go on with.' },
+    { words: ['1', '--from', 'reference'], message: 'is the first phase, so there is none to begin with' },
+    { words: ['2', '3'], message: 'Did not expect "3".' },
+  ])('refuses $words without a stack, and makes nothing', async ({ words, message }, { expect }) => {
+    const sandbox = learnerRoom();
+    const { code, stdout, stderr } = await sandbox.kit('learn', words);
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toContain(message);
+    expect(stderr).not.toMatch(/^ +at /m);
+    expect(existsSync(join(sandbox.folder, 'workspace'))).toBe(false);
+  });
+});
+
+describe.concurrent('npm run compare, rescue and reset', () => {
+  test('compare shows the workspace beside the reference, rescue takes a file from there', async ({
+    expect,
+  }) => {
+    const sandbox = learnerRoom();
+    await learn(sandbox, '3');
+    sandbox.write('workspace/my-limiter.ts', 'export const mine = true;\n');
+    const { code, stdout } = await sandbox.kit('compare');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^From workspace to phases\/3-rate-limiting\n\n {2}differs +config\.ts +\+\d+ -\d+\n/,
+    );
+    expect(stdout).toMatch(/\n {2}theirs +fixed-window\.lua +\+\d+\n/);
+    expect(stdout).toMatch(/\n {2}yours +my-limiter\.ts +-1\n/);
+    expect(stdout).toContain('--- workspace/config.ts\n+++ phases/3-rate-limiting/config.ts\n');
+    expect(stdout).toContain('--- workspace/my-limiter.ts\n+++ /dev/null\n');
+    expect(stdout).not.toMatch(/TASK\.md|tsconfig\.json|README\.md/);
+    expect(stdout).toContain(
+      'Next: npm run verify -- 3, or take one from the reference: npm run rescue -- 3 ',
+    );
+
+    const one = await sandbox.kit('compare', ['3', 'config.ts', '--stat']);
+    expect(one.stdout).toMatch(/ {2}differs +config\.ts/);
+    expect(one.stdout).not.toMatch(/my-limiter|@@/);
+    expect((await sandbox.kit('compare', ['2'])).stdout).toContain('Next: npm run compare -- 3');
+    const unknown = await sandbox.kit('compare', ['3', 'none.ts']);
+    expect(unknown.code).toBe(1);
+    expect(unknown.stderr).toContain('Neither you nor the reference has a file "none.ts".');
+
+    const fresh = await sandbox.kit('rescue', ['3', 'rate-limit.ts']);
+    expect(fresh.stdout).toContain('workspace/rate-limit.ts is that of 3-rate-limiting now.\n');
+    expect(fresh.stdout).toContain(
+      'It needs redis.ts, which you do not have: npm run rescue -- 3 redis.ts\n',
+    );
+    expect(fresh.stdout).toContain(
+      'None of your files uses it yet; in the reference it is config.ts, gateway.ts.\n',
+    );
+    expect(fresh.stdout).toMatch(/\nNext: npm run verify -- 3\n$/);
+    expect(saves(sandbox)).toEqual([]);
+
+    sandbox.write('workspace/gateway.ts', '// mine\n');
+    const replaced = await sandbox.kit('rescue', ['3', 'gateway.ts']);
+    const [save = ''] = saves(sandbox);
+    expect(replaced.stdout).toContain(`Yours was saved as workspace-saves/${save}/gateway.ts\n`);
+    expect(sandbox.read(`workspace-saves/${save}/gateway.ts`)).toBe('// mine\n');
+    expect(sandbox.read('workspace/gateway.ts')).toBe(readPhaseFiles(third.folder).get('gateway.ts'));
+    const again = await sandbox.kit('rescue', ['3', 'gateway.ts']);
+    expect(again.stdout).toBe(
+      'workspace/gateway.ts is that of 3-rate-limiting already. Nothing was written.\n',
+    );
+    const outside = await sandbox.kit('rescue', ['3', '../2-client-identity/config.ts']);
+    expect(outside.stderr).toContain(
+      '3-rate-limiting has no file "../2-client-identity/config.ts". It has: README.md',
+    );
+
+    rmSync(join(sandbox.folder, 'workspace', 'my-limiter.ts'));
+    for (const [path, text] of readPhaseFiles(third.folder)) sandbox.write(`workspace/${path}`, text);
+    const done = await sandbox.kit('compare', ['3']);
+    expect(done.stdout).toMatch(
+      /^From workspace to phases\/3-rate-limiting\n\n {2}\d+ files are the same\.\n\nOther/,
+    );
+
+    sandbox.write('workspace/.phase', 'nine\n');
+    expect((await sandbox.kit('compare')).stderr).toContain(
+      'workspace/.phase says "nine", which is no phase.',
+    );
+  });
+
+  test('reset saves, begins anew, lists and restores', async ({ expect }) => {
+    const sandbox = learnerRoom();
+    await learn(sandbox, '2');
+    const clean = sandbox.read('workspace/gateway.ts');
+    expect((await sandbox.kit('reset', ['--list'])).stdout).toContain(
+      'No copy of a workspace was saved yet.',
+    );
+
+    sandbox.write('workspace/gateway.ts', '// mine\n');
+    sandbox.write('workspace/node_modules/x/index.js', '');
+    const reset = await sandbox.kit('reset');
+    expect(reset.code).toBe(0);
+    expect(reset.stdout).toContain('workspace/ is ready for 2-client-identity: a copy of 1-routing.');
+    expect(sandbox.read('workspace/gateway.ts')).toBe(clean);
+    const [name = ''] = saves(sandbox);
+    expect(reset.stdout).toContain(`Your files were saved in workspace-saves/${name}.`);
+    expect(existsSync(join(sandbox.folder, 'workspace-saves', name, 'node_modules'))).toBe(false);
+    const list = await sandbox.kit('reset', ['--list']);
+    expect(list.stdout).toMatch(new RegExp(`^ {2}${name} {3}\\d+ files\n\n`));
+
+    sandbox.write('workspace/gateway.ts', '// later\n');
+    const restore = await sandbox.kit('reset', ['--restore', name]);
+    expect(restore.stdout).toContain(`workspace/ is what it was in ${name}.\nNext: npm run verify -- 2\n`);
+    expect(sandbox.read('workspace/gateway.ts')).toBe('// mine\n');
+    const later = saves(sandbox).find((each) => each !== name) ?? '';
+    expect(sandbox.read(`workspace-saves/${later}/gateway.ts`)).toBe('// later\n');
+
+    const mine = await sandbox.kit('reset', ['--from', 'mine']);
+    expect(mine.stderr).toContain('--from takes reference or empty, not "mine".');
+    expect(saves(sandbox)).toHaveLength(2);
+  });
+
+  test.for([
+    { command: 'compare', words: [], message: 'There is no workspace yet. Next: npm run learn -- 1' },
+    { command: 'rescue', words: ['3', 'redis.ts'], message: 'There is no workspace yet.' },
+    { command: 'reset', words: [], message: 'There is no workspace yet.' },
+    { command: 'progress', words: [], message: 'There is no workspace yet.' },
+    { command: 'rescue', words: ['3'], message: 'Name a phase and a file.' },
+    { command: 'reset', words: ['2'], message: 'Did not expect "2".' },
+    {
+      command: 'reset',
+      words: ['--restore', '../phases'],
+      message: 'There is no copy "../phases". The copies are: none yet.',
+    },
+  ])('$command $words is refused without a workspace', async ({ command, words, message }, { expect }) => {
+    const sandbox = learnerRoom();
+    const { code, stdout, stderr } = await sandbox.kit(command, words);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain(message);
+    expect(stderr).not.toMatch(/^ +at /m);
+  });
+
+  test('no command touches a file of the repository', async ({ expect }) => {
+    const sandbox = learnerRoom();
+    // As in a clone: what git ignores by its folder, the sandbox has as a link.
+    sandbox.write('.git/info/exclude', 'node_modules\n');
+    for (const words of [
+      ['init', '-q'],
+      ['add', '-A'],
+      ['commit', '-q', '-m', 'all'],
+    ]) {
+      expect((await sandbox.git(...words)).code).toBe(0);
+    }
+    await learn(sandbox, '1');
+    sandbox.write('workspace/notes.txt', 'mine');
+    await learn(sandbox, '2');
+    expect(inWorkspace(sandbox)).not.toContain('notes.txt');
+    const [save = ''] = saves(sandbox);
+    expect(save).toMatch(/^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_phase-1$/);
+    expect(sandbox.read(`workspace-saves/${save}/notes.txt`)).toBe('mine');
+    await sandbox.kit('rescue', ['2', 'identify.ts']);
+    expect((await sandbox.git('status', '--porcelain')).stdout).toBe('');
+  });
+});
