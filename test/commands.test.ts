@@ -125,7 +125,7 @@ describe.concurrent('npm run freeze', () => {
     expect((await sandbox.run('freeze', ['2'])).code).toBe(0);
     expect((await sandbox.run('freeze', ['1-first'])).code).toBe(0);
     const first = JSON.parse(sandbox.read(lockPath));
-    expect(Object.keys(first)).toEqual(['1-first', '2-second']);
+    expect(Object.keys(first)).toEqual(['1-first', '2-second', 'tags']);
     expect(first['1-first']).toMatch(/^[\da-f]{64}$/);
     const errata = sandbox.read(errataPath);
     expect(errata).toMatch(/^# Errata\n/);

@@ -297,7 +297,7 @@ describe.concurrent('npm run compare, rescue and reset', () => {
 
   test('no command touches a file of the repository', async ({ expect }) => {
     const sandbox = learnerRoom();
-    // As in a clone: what git ignores by its folder, the sandbox has as a link.
+    // The sandbox has a link there, which the pattern of .gitignore does not mean.
     sandbox.write('.git/info/exclude', 'node_modules\n');
     for (const words of [
       ['init', '-q'],

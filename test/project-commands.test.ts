@@ -1,0 +1,316 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import manifest from '../package.json' with { type: 'json' };
+import { findImports, packageOf } from '../shared/cli/imports.ts';
+import { readPhaseFiles, readText } from '../shared/cli/phase-files.ts';
+import { readLock } from '../shared/cli/phase-hash.ts';
+import { listPhases, type Phase, root } from '../shared/cli/phases.ts';
+import { findPorts } from '../shared/cli/run-ports.ts';
+import { buildHistory, listIds } from '../shared/kit/phase-history.ts';
+import { buildProject } from '../shared/kit/project-files.ts';
+import type { Lockfile } from '../shared/kit/project-lockfile.ts';
+import { findVariables } from '../shared/kit/project-readme.ts';
+import { findScripts } from './document.ts';
+import { everything, makeSandbox, openSandbox, type Sandbox } from './sandbox.ts';
+
+const phases = listPhases();
+const newest = phases.at(-1) as Phase;
+const hasGit = spawnSync('git', ['--version']).status === 0;
+
+describe('a phase as a project of its own', () => {
+  for (const phase of phases) {
+    const project = buildProject(phase);
+    const files = readPhaseFiles(phase.folder);
+    const read = (path: string) => project.get(path) ?? '';
+    const json = JSON.parse(read('package.json'));
+    const lockfile: Lockfile = JSON.parse(read('package-lock.json'));
+    const repository: Lockfile = JSON.parse(readText(join(root, 'package-lock.json')));
+
+    describe(phase.name, () => {
+      test('has the code and the config of the phase, and what a project needs around them', () => {
+        for (const [path, text] of files) if (path !== 'README.md') expect(read(path)).toBe(text);
+        const around = [
+          '.dockerignore',
+          '.gitattributes',
+          '.gitignore',
+          '.nvmrc',
+          'Dockerfile',
+          'LICENSE',
+          'README.md',
+        ];
+        const npm = ['package-lock.json', 'package.json', 'tsconfig.json'];
+        expect([...project.keys()]).toEqual([...new Set([...files.keys(), ...around, ...npm])].sort());
+      });
+
+      test('names the packages it imports and tsx, in the versions of the repository, and no other', () => {
+        const sources = [...files].filter(([path]) => path.endsWith('.ts')).map(([, text]) => text);
+        const imported = sources.flatMap(findImports).flatMap((specifier) => packageOf(specifier) ?? []);
+        const expected = [...new Set([...imported, 'tsx'])].sort();
+        expect(Object.keys(json.dependencies)).toEqual(expected);
+        expect(manifest.dependencies).toMatchObject(json.dependencies);
+        expect(manifest.devDependencies).toMatchObject(json.devDependencies);
+        expect(Object.keys(json.devDependencies)).toEqual(
+          expect.arrayContaining(['@types/node', 'typescript']),
+        );
+      });
+
+      test('has a lockfile that is part of the one of the repository, and whole', () => {
+        const { '': project, ...packages } = lockfile.packages;
+        expect(project).toMatchObject({
+          dependencies: json.dependencies,
+          devDependencies: json.devDependencies,
+        });
+        for (const [path, { dev: _, optional: __, devOptional: ___, peer: ____, ...entry }] of Object.entries(
+          packages,
+        )) {
+          expect(repository.packages[path]).toMatchObject(entry);
+        }
+        const missing = Object.entries(lockfile.packages).flatMap(([path, { dependencies = {} }]) =>
+          Object.keys(dependencies).filter((name) => !isFound(lockfile, path, name)),
+        );
+        expect(missing).toEqual([]);
+        expect(Object.keys(packages).filter((path) => /vitest|biome|echarts/.test(path))).toEqual([]);
+      });
+
+      test('has a README that calls only its own scripts, leads nowhere else, and explains every variable', () => {
+        const readme = read('README.md');
+        expect(findScripts(readme).filter((name) => !(name in json.scripts))).toEqual([]);
+        expect(readme.match(/\]\((?!https?:)/g)).toBeNull();
+        const variables = findVariables(files);
+        expect(variables).toContain('PORT');
+        for (const name of variables)
+          expect(readme).toMatch(new RegExp(`^\\| \`${name}\` \\| \\S.* \\| \\S.* \\|$`, 'm'));
+        expect(readme).toContain(/\*\*.*?\*\*/.exec(files.get('README.md') ?? '')?.[0]);
+      });
+    });
+  }
+
+  test('npm run export writes it, and it runs with nothing but the packages of its lockfile', async () => {
+    const sandbox = makeSandbox({}, everything);
+    // Beside the sandbox: in it, Node would find the packages of the repository.
+    const folder = join(dirname(sandbox.folder), 'out', 'my gateway');
+    const { code, stdout } = await sandbox.kit('export', [String(newest.number), '../out/my gateway'], {
+      INIT_CWD: sandbox.folder,
+    });
+    expect(code).toBe(0);
+    expect(stdout).toContain(
+      `${newest.name} stands alone in ${folder}: ${buildProject(newest).size} files.\nNext:\n`,
+    );
+    expect(stdout).toContain(`  cd "${join('..', 'out', 'my gateway')}"\n  npm install\n  npm start`);
+    expect(readdirSync(folder).sort()).toEqual([...buildProject(newest).keys()].sort());
+    for (const [path, text] of buildProject(newest))
+      expect(readFileSync(join(folder, path), 'utf8')).toBe(text);
+
+    const { packages }: Lockfile = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8'));
+    for (const [path, { dev }] of Object.entries(packages)) {
+      // Optional ones are for other systems.
+      if (path === '' || dev || !existsSync(join(root, path))) continue;
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      const nested = join(root, path, 'node_modules');
+      cpSync(join(root, path), join(folder, path), { recursive: true, filter: (from) => from !== nested });
+    }
+    await expectStart(folder);
+  });
+
+  test('npm run export refuses a folder that is not empty, a file, and what it does not know', async () => {
+    const sandbox = makeSandbox({ 'full/note.txt': 'mine', 'phases/1-first/server.ts': '' });
+    const here = { INIT_CWD: sandbox.folder };
+    const full = await sandbox.kit('export', ['1', 'full'], here);
+    expect([full.code, full.stdout]).toEqual([1, '']);
+    expect(full.stderr).toBe(
+      `${join(sandbox.folder, 'full')} is not empty: it holds note.txt. ` +
+        'Name one that is empty or does not exist yet. Nothing was written.\n',
+    );
+    expect(readdirSync(join(sandbox.folder, 'full'))).toEqual(['note.txt']);
+    expect((await sandbox.kit('export', ['1', 'full/note.txt'], here)).stderr).toContain(
+      'is a file, not a folder.',
+    );
+    expect((await sandbox.kit('export', ['1'])).stderr).toContain('Name a phase and a folder.');
+    expect((await sandbox.kit('export', ['9', 'x'], here)).stderr).toContain('There is no phase "9".');
+    sandbox.write('phases/1-first/server.ts', "import 'left-pad';\n");
+    const foreign = await sandbox.kit('export', ['1', 'new'], here);
+    expect(foreign.stderr).toBe('1-first imports "left-pad", which is no dependency in package.json.\n');
+    expect(existsSync(join(sandbox.folder, 'new'))).toBe(false);
+  });
+});
+
+test('phases.lock.json records the ids of the tags', () => {
+  const next = `They come out otherwise. Next: npm run freeze -- ${newest.number}`;
+  expect(listIds(buildHistory(phases)), next).toEqual(readLock().tags);
+});
+
+describe('npm run tags', { skip: !hasGit }, () => {
+  const ids = readLock().tags;
+  const names = phases.map(({ number }) => `phase-${number}`);
+  const commit = async (sandbox: Sandbox) => {
+    // The sandbox has a link there, which the pattern of .gitignore does not mean.
+    sandbox.write('.git/info/exclude', 'node_modules\n');
+    for (const words of [
+      ['init', '-q'],
+      ['add', '-A'],
+      ['commit', '-q', '-m', 'all'],
+    ]) {
+      expect((await sandbox.git(...words)).code).toBe(0);
+    }
+  };
+  const output = async (sandbox: Sandbox, ...words: string[]) => (await sandbox.git(...words)).stdout.trim();
+
+  test('makes the recorded history: in a full clone, a shallow one, and one with CRLF', async () => {
+    const origin = makeSandbox({}, everything);
+    // Nothing shields the files from autocrlf, as in a clone without attributes.
+    rmSync(join(origin.folder, '.gitattributes'));
+    await commit(origin);
+    const url = pathToFileURL(origin.folder).href;
+    for (const options of [
+      ['--depth', '1', url, 'shallow'],
+      ['--no-checkout', url, 'crlf'],
+    ]) {
+      expect((await origin.git('clone', '-q', ...options)).code).toBe(0);
+    }
+    const crlf = join(origin.folder, 'crlf');
+    spawnSync('git', ['-c', 'core.autocrlf=true', 'checkout', '-q', '--force', 'HEAD'], { cwd: crlf });
+    const clones = [origin, openSandbox(join(origin.folder, 'shallow')), openSandbox(crlf)];
+    for (const { folder } of clones) cpSync(join(root, '.gitattributes'), join(folder, '.gitattributes'));
+    expect(clones[2]?.read(`phases/${newest.name}/gateway.ts`)).toContain('\r\n');
+    expect(clones[2]?.read('LICENSE')).toContain('\r\n');
+    expect(await output(clones[1] as Sandbox, 'rev-parse', '--is-shallow-repository')).toBe('true');
+
+    for (const sandbox of clones) {
+      const { code, stdout, stderr } = await sandbox.kit('tags');
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+      for (const { number, name } of phases) {
+        expect(stdout).toMatch(new RegExp(`^ {2}phase-${number} {2}[\\da-f]{12} {2}new +${name}$`, 'm'));
+      }
+      expect(stdout).toContain(`  git worktree add ../phase-${newest.number} phase-${newest.number} `);
+      for (const [name, { tag, commit }] of Object.entries(ids)) {
+        expect(await output(sandbox, 'rev-parse', name)).toBe(tag);
+        expect(await output(sandbox, 'rev-parse', `${name}^{commit}`)).toBe(commit);
+      }
+      expect(await output(sandbox, 'fsck', '--strict')).not.toMatch(/error|warning/);
+    }
+  });
+
+  test('each tag is its phase as a project, one commit behind the next, and a worktree of it runs', async () => {
+    const sandbox = makeSandbox({}, everything);
+    await commit(sandbox);
+    await sandbox.kit('tags');
+    for (const [index, phase] of phases.entries()) {
+      const name = names[index] ?? '';
+      expect(await output(sandbox, 'cat-file', '-t', name)).toBe('tag');
+      expect(await output(sandbox, 'rev-list', '--count', name)).toBe(String(index + 1));
+      const listed = await output(sandbox, 'ls-tree', '-r', '--name-only', '-z', name);
+      expect(listed.split('\0').filter(Boolean)).toEqual([...buildProject(phase).keys()]);
+    }
+    const shown = await sandbox.git('show', `${names.at(-1)}:README.md`);
+    expect(shown.stdout).toBe(buildProject(newest).get('README.md'));
+    expect(await output(sandbox, 'status', '--porcelain', '--ignore-submodules')).toMatch(
+      /^(?:\?\? node_modules)?$/,
+    );
+
+    const folder = join(sandbox.folder, 'tree');
+    expect((await sandbox.git('worktree', 'add', folder, names.at(-1) ?? '')).code).toBe(0);
+    symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
+    await expectStart(folder);
+  });
+
+  test('says what is unchanged, moves its own when a phase was frozen anew, and never a tag of somebody else', async () => {
+    const sandbox = makeSandbox({}, everything);
+    await commit(sandbox);
+    const path = `phases/${newest.name}/gateway.ts`;
+    sandbox.write(path, `${sandbox.read(path)}// changed\n`);
+    const unrecorded = await sandbox.kit('tags');
+    expect(unrecorded.code).toBe(1);
+    expect(unrecorded.stderr).toContain(`${newest.name} is not as recorded in phases/phases.lock.json`);
+    expect(await output(sandbox, 'tag')).toBe('');
+
+    await sandbox.git('checkout', '-q', path);
+    await sandbox.git('tag', names[1] ?? '');
+    await sandbox.git('tag', '-a', '-m', 'mine', names[2] ?? '');
+    const refs = await output(sandbox, 'show-ref', '--tags');
+    const foreign = await sandbox.kit('tags');
+    expect([foreign.code, foreign.stdout]).toEqual([1, '']);
+    expect(foreign.stderr).toMatch(
+      /^phase-2, phase-3: there is such a tag, and it was not made here\. Nothing was changed\./,
+    );
+    expect(await output(sandbox, 'show-ref', '--tags')).toBe(refs);
+
+    await sandbox.git('tag', '-d', ...names.slice(1, 3));
+    expect((await sandbox.kit('tags')).code).toBe(0);
+    expect((await sandbox.kit('tags')).stdout.match(/ unchanged /g)).toHaveLength(phases.length);
+    sandbox.write(path, `${sandbox.read(path)}// changed\n`);
+    expect((await sandbox.run('freeze', [newest.name, '--why', 'a test'])).code).toBe(0);
+    const { stdout } = await sandbox.kit('tags');
+    expect(stdout.match(/ unchanged /g)).toHaveLength(phases.length - 1);
+    expect(stdout).toMatch(new RegExp(` moved +${newest.name}\n`));
+    expect(await output(sandbox, 'show', `${names.at(-1)}:gateway.ts`)).toMatch(/\/\/ changed$/);
+  });
+
+  test('says what is missing outside a repository, and without git', async () => {
+    const sandbox = makeSandbox({}, everything);
+    const outside = await sandbox.kit('tags', [], { LC_ALL: 'C' });
+    expect(outside.code).toBe(1);
+    expect(outside.stderr).toMatch(/^git rev-parse failed\. git says: .*not a git repository/);
+    const without = await sandbox.kit('tags', [], { PATH: 'none', Path: 'none' });
+    expect(without.stderr).toContain('This command needs git');
+  });
+
+  test('npm run freeze records the ids anew when only what stands around the phases has changed', async () => {
+    const sandbox = makeSandbox({}, everything);
+    const lock = () => JSON.parse(sandbox.read('phases/phases.lock.json'));
+    const before = lock();
+    sandbox.write('LICENSE', 'another one\n');
+    const { code, stdout } = await sandbox.run('freeze', ['1']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('is as recorded. The ids of the tags are new and were written.');
+    const { tags, ...hashes } = lock();
+    expect({ ...hashes, tags: before.tags }).toEqual(before);
+    expect(Object.keys(tags)).toEqual(names);
+    expect(Object.values(tags)).not.toEqual(Object.values(before.tags));
+  });
+});
+
+/** Whether Node finds a package from the folder of another one, in what a lockfile lists. */
+function isFound({ packages }: Lockfile, from: string, name: string): boolean {
+  const around = from === '' ? [''] : [from, ...parents(from), ''];
+  return around.some((folder) => [folder, 'node_modules', name].filter(Boolean).join('/') in packages);
+}
+
+function parents(path: string): string[] {
+  const end = path.lastIndexOf('/node_modules/');
+  return end < 0 ? [] : [path.slice(0, end), ...parents(path.slice(0, end))];
+}
+
+/** Starts the project in a folder as `npm start` does, and stops it when it is well. */
+async function expectStart(folder: string): Promise<void> {
+  const [port = 0] = await findPorts(0, 1);
+  const child = spawn(process.execPath, ['--import', 'tsx', 'server.ts'], {
+    cwd: folder,
+    env: { ...process.env, PORT: String(port), GATEWAY_CONFIG: '', REDIS_URL: '' },
+  });
+  let said = '';
+  child.stdout.on('data', (text) => {
+    said += text;
+  });
+  child.stderr.on('data', (text) => {
+    said += text;
+  });
+  const over = once(child, 'close');
+  const health = () =>
+    fetch(`http://127.0.0.1:${port}/health`).then(
+      (answer) => answer.status,
+      () => 0,
+    );
+  try {
+    await expect
+      .poll(async () => (child.exitCode === null ? health() : said), { timeout: 25_000, interval: 50 })
+      .toBe(200);
+  } finally {
+    child.kill('SIGKILL');
+    await over;
+  }
+}
