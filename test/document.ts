@@ -36,9 +36,11 @@ export function findAnchors(markdown: string): string[] {
 }
 
 const ending = /\.(?:ts|lua|json|md|ya?ml)$/;
+// What begins with `my` is the reader's own, and so is what the learner's kit makes.
+const readersOwn = /(?:^|\/)my|^workspace(?:-saves)?\/|^TASK\.md$/;
 const ourFolders = /^(?:phases|shared|docs|test|\.ci|\.github)\//;
 
-/** The names in code that look like files or folders of the repository. A name that begins with `my` is the reader's own. */
+/** The names in code that look like files or folders of the repository. The reader's own are left out. */
 export function findFileNames(code: string[]): string[] {
   return code
     .flatMap((text) => text.split(/[\s=|"'(),;]+/))
@@ -48,7 +50,7 @@ export function findFileNames(code: string[]): string[] {
         .replace(/[:.]+$/, '')
         .replace(/\/$/, ''),
     )
-    .filter((word) => /^[\w.*/-]+$/.test(word) && !word.includes('..') && !/(?:^|\/)my/.test(word))
+    .filter((word) => /^[\w.*/-]+$/.test(word) && !word.includes('..') && !readersOwn.test(word))
     .filter((word) => ending.test(word) || ourFolders.test(word));
 }
 

@@ -103,7 +103,7 @@ describe('what is found in a document', () => {
     'Run `npm run phase:9 -- --port 1` or npm test, see [this](docs/a.md#b) and [that](https://x.y/z).',
     'It is `phases/9-none/server.ts`, `none.lua`, `routes[0].prefix` and `rateLimit.none`, not `fs.readFile`.',
     '```sh',
-    'GATEWAY_CONFIG=test/none.json npm start -- my-gateway/server.ts',
+    'GATEWAY_CONFIG=test/none.json npm start -- my-gateway/server.ts workspace/none.ts TASK.md',
     '```',
     '```json',
     '{ "services": { "a": { "url": "x", "none": 1 } } }',

@@ -1,7 +1,11 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { root } from '../shared/cli/phases.ts';
 import { agree } from '../shared/cli/record-agreement.ts';
 import { findRecordings, writeRecordings } from '../shared/cli/record-blocks.ts';
 import { curlAvailable, runDocumented, splitWords } from '../shared/cli/record-command.ts';
+import { withCopy } from '../shared/cli/record-copy.ts';
 import { listRecordedFiles, rerunFile } from '../shared/cli/record-file.ts';
 
 const noPorts = new Map<number, number>();
@@ -63,6 +67,18 @@ describe('a recording', () => {
       },
       { phase: undefined, commands: [{ comments: [], command: 'npm run key -- me', output: '' }] },
     ]);
+  });
+
+  test('may be of a copy, in which commands do no harm', async () => {
+    const block = (command: string) =>
+      `<!-- recorded in a copy of the repository -->\n\`\`\`console\n$ ${command}\n\`\`\``;
+    expect(findRecordings(block('npm run diff'))).toMatchObject([{ inCopy: true, phase: undefined }]);
+    expect(findRecordings(markdown).map(({ inCopy }) => inCopy)).toEqual([false, false]);
+    const script =
+      "fs.writeFileSync('left-behind.txt', ''); console.log(process.cwd(), fs.existsSync('README.md'))";
+    const output = await withCopy((run) => run(`node -e "${script}"`, noPorts));
+    expect(output).toBe('/home/me/gateway true');
+    expect(existsSync(join(root, 'left-behind.txt'))).toBe(false);
   });
 
   test('is written back where it was found', () => {

@@ -270,9 +270,11 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     const later = saves(sandbox).find((each) => each !== name) ?? '';
     expect(sandbox.read(`workspace-saves/${later}/gateway.ts`)).toBe('// later\n');
 
+    await sandbox.kit('reset', ['--restore', 'last']);
+    expect(sandbox.read('workspace/gateway.ts')).toBe('// later\n');
     const mine = await sandbox.kit('reset', ['--from', 'mine']);
     expect(mine.stderr).toContain('--from takes reference or empty, not "mine".');
-    expect(saves(sandbox)).toHaveLength(2);
+    expect(saves(sandbox)).toHaveLength(3);
   });
 
   test.for([

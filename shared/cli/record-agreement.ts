@@ -1,15 +1,27 @@
-// What differs from run to run and from machine to machine: new keys and their digests, points in time, durations,
-// curl's version and its wording of an error.
-const volatile =
-  /gw_[\w-]{43}|\b[\da-f]{64}\b|\b\d{4}-\d\d-\d\dT[\d:.]+Z|(?<="durationMs":)[\d.]+| *\b\d+ ms\b|(?<="time":)\d+|\b\d+\.\d{6}\b|(?<=curl\/)[\d.]+|(?<=^curl: \(\d+\) ).*$/gm;
+// What differs from run to run and from machine to machine.
+const volatile = new RegExp(
+  [
+    /gw_[\w-]{43}/, // a new key,
+    /\b[\da-f]{64}\b/, // and its digest
+    /\b[\da-f]{12}\b/, // the id of a commit
+    /\b\d{4}-\d\d-\d\d(?:T[\d:.]+Z|_[\d-]{8})/, // points in time
+    /(?<="time":)\d+/,
+    /(?<="durationMs":)[\d.]+| *\b\d+ ms\b|\b\d+\.\d{6}\b/, // durations
+    /(?<=curl\/)[\d.]+/, // curl's version,
+    /(?<=^curl: \(\d+\) ).*$/, // and its wording of an error
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  'gm',
+);
 
 // Seconds that count down while the commands run.
 const countdown = /(?<=^retry-after: )\d+|(?<=^ratelimit: .*;t=)\d+/gim;
 const toleranceSeconds = 5;
 
 /**
- * Whether two outputs of a command say the same. Keys, digests, times, durations and what curl says of itself are
- * ignored; the seconds of Retry-After and RateLimit may differ by 5.
+ * Whether two outputs of a command say the same. Keys, digests, ids of git, times, durations and what curl says of
+ * itself are ignored; the seconds of Retry-After and RateLimit may differ by 5.
  */
 export function agree(before: string, after: string): boolean {
   if (settle(before) !== settle(after)) return false;

@@ -14,10 +14,14 @@ export interface Recording {
   end: number;
   /** Number of the phase in the comment above the block; undefined when the commands need no gateway. */
   phase: string | undefined;
+  /** Whether the comment above the block wants the commands to run in a copy of the repository. */
+  inCopy: boolean;
   commands: RecordedCommand[];
 }
 
 const against = /^<!-- recorded against phase (\d+) -->$/;
+
+const copied = '<!-- recorded in a copy of the repository -->';
 
 /** The recordings of a Markdown text, from top to bottom. */
 export function findRecordings(markdown: string): Recording[] {
@@ -32,7 +36,7 @@ export function findRecordings(markdown: string): Recording[] {
       const end = found === -1 ? lines.length : found;
       if (language === 'console') {
         const commands = splitCommands(lines.slice(begin + 1, end));
-        recordings.push({ begin, end, phase: against.exec(above)?.[1], commands });
+        recordings.push({ begin, end, phase: against.exec(above)?.[1], inCopy: above === copied, commands });
       }
       begin = end;
     }

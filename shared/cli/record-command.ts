@@ -1,4 +1,4 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { type ExecFileOptions, execFile, spawnSync } from 'node:child_process';
 import { devNull } from 'node:os';
 import manifest from '../../package.json' with { type: 'json' };
 import { CliError } from './cli-error.ts';
@@ -15,14 +15,19 @@ export const curlAvailable = spawnSync('curl', ['--version'], { windowsHide: tru
  * Runs a documented command without a shell and returns what it prints, with the ports of the documents. A CliError
  * says why a command cannot be recorded; a command that merely fails is recorded with its message.
  */
-export async function runDocumented(command: string, ports: Ports): Promise<string> {
+export async function runDocumented(command: string, ports: Ports, folder = root): Promise<string> {
   const words = splitWords(changePorts(command, ports));
   const firstWord = words.findIndex((word) => !/^[A-Z_]+=/.test(word));
   const assigned = words.slice(0, firstWord).map((word) => word.split(/=(.*)/s).slice(0, 2));
   const [program, ...args] = words.slice(firstWord);
-  const env = { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1', ...Object.fromEntries(assigned) };
-
-  const output = await execute(...resolveProgram(program, args), env);
+  const env = {
+    ...process.env,
+    INIT_CWD: folder,
+    FORCE_COLOR: undefined,
+    NO_COLOR: '1',
+    ...Object.fromEntries(assigned),
+  };
+  const output = await execute(...resolveProgram(program, args), { cwd: folder, env });
   const back = new Map([...ports].map(([documented, real]) => [real, documented]));
   const text = changePorts(output.replaceAll('\r\n', '\n'), back).trimEnd();
   // These fields depend on the day and on curl's own connection.
@@ -62,8 +67,8 @@ function resolveScript([name = '', dashes, ...args]: string[]): string[] {
   return ['--import', 'tsx', file, ...splitWords(words ?? ''), ...args];
 }
 
-function execute(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<string> {
-  const options = { cwd: root, env, timeout: commandBudgetMs, windowsHide: true };
+function execute(program: string, args: string[], where: ExecFileOptions): Promise<string> {
+  const options = { ...where, encoding: 'utf8' as const, timeout: commandBudgetMs, windowsHide: true };
   return new Promise((resolve, reject) => {
     execFile(program, args, options, (error, stdout, stderr) => {
       // Any exit code will do: what a command prints when it fails is worth showing, too.

@@ -6,10 +6,10 @@ import { findPhase, root } from './phases.ts';
 import { agree } from './record-agreement.ts';
 import { findRecordings, type Recording, writeRecordings } from './record-blocks.ts';
 import { runDocumented } from './record-command.ts';
+import { foreignFolders, withCopy } from './record-copy.ts';
 import { type Ports, withGateway } from './record-gateway.ts';
 
 const noGateway: Ports = new Map();
-const foreign = ['node_modules', '.git', 'workspace', 'workspace-saves', 'coverage'];
 
 /** A command whose output is not what the document shows. */
 export interface Difference {
@@ -29,7 +29,7 @@ export interface Rerun {
 /** The Markdown files of the repository that hold recordings, as paths from its root with `/`. */
 export function listRecordedFiles(folder = root): string[] {
   return readdirSync(folder, { withFileTypes: true })
-    .filter(({ name }) => !foreign.includes(name))
+    .filter(({ name }) => !foreignFolders.includes(name))
     .flatMap((entry) => {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) return listRecordedFiles(path);
@@ -56,12 +56,12 @@ export async function rerunFile(file: string): Promise<Rerun> {
 }
 
 /** Puts the real output into the recording where it differs, and says where that was. */
-async function rerun({ phase, commands }: Recording): Promise<Difference[]> {
-  const runAll = async (ports: Ports) => {
+async function rerun({ phase, inCopy, commands }: Recording): Promise<Difference[]> {
+  const runAll = async (ports: Ports, run = runDocumented) => {
     const differences: Difference[] = [];
     for (const recorded of commands) {
       const { command, output: shown } = recorded;
-      const real = await runDocumented(command, ports);
+      const real = await run(command, ports);
       if (agree(shown, real)) continue;
       differences.push({ command, shown, real });
       recorded.output = real;
@@ -72,5 +72,5 @@ async function rerun({ phase, commands }: Recording): Promise<Difference[]> {
   if (commands.some(({ command }) => command.startsWith('curl '))) {
     throw new CliError('Say above the block which gateway curl calls: <!-- recorded against phase 1 -->');
   }
-  return runAll(noGateway);
+  return inCopy ? withCopy((run) => runAll(noGateway, run)) : runAll(noGateway);
 }

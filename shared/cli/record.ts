@@ -9,12 +9,13 @@ const usage = `npm run docs -- [FILE ...] [options]
 
 Runs the commands in the \`\`\`console blocks of Markdown files and writes down what they print. A line that begins with
 "$ " is a command: curl, npm run or node. <!-- recorded against phase 3 --> above a block gives it a fresh gateway of
-that phase. Without a FILE: every Markdown file that has such blocks.
+that phase; <!-- recorded in a copy of the repository --> gives it a copy that it may write to. Without a FILE: every
+Markdown file that has such blocks.
   --check   write nothing; exit code 1 when an output differs from what is shown
   --help    this text
 
-Date, Connection and Keep-Alive of an answer are left out. Keys, digests, times, durations and curl's version may
-differ from what is shown; the seconds of Retry-After and RateLimit by 5.`;
+Date, Connection and Keep-Alive of an answer are left out. Keys, digests, ids of git, times, durations and curl's
+version may differ from what is shown; the seconds of Retry-After and RateLimit by 5.`;
 
 async function main(): Promise<void> {
   const { values, positionals } = readArguments(usage, {

@@ -36,13 +36,13 @@ function pickFiles(changes: FileChange[], files: string[]): FileChange[] {
 function describe(phase: Phase, own: Phase, changes: FileChange[], stat: boolean): string {
   const differing = changes.filter(({ kind }) => kind !== 'unchanged').sort(byReadingOrder);
   const same = changes.length - differing.length;
-  const counted = `  ${same} ${same === 1 ? 'file is' : 'files are'} the same.`;
+  const counted = same > 0 ? [`  ${same} ${same === 1 ? 'file is' : 'files are'} the same.`] : [];
   const reference = `phases/${phase.name}`;
   const words = { changed: 'differs', new: 'theirs', removed: 'yours', unchanged: '' };
   const shown = stat ? [] : differing.map((change) => formatChange(change, 'workspace', reference));
   return [
     colour.bold(`From workspace to ${reference}`),
-    [...(differing.length > 0 ? listChanges(differing, words) : []), counted].join('\n'),
+    [...listChanges(differing, words), ...counted].join('\n'),
     ...shown,
     nextStep(phase, own, differing),
   ].join('\n\n');

@@ -11,7 +11,7 @@ const usage = `npm run reset -- [options]
 Begins the phase of your workspace anew, from the phase before it. What is there is saved first, always.
   --from empty     begin with next to nothing instead
   --list           the saved copies
-  --restore NAME   put a saved copy into the place of the workspace
+  --restore NAME   put a saved copy into the place of the workspace; last is the newest one
   --help           this text`;
 
 await runCommand(async () => {
@@ -47,7 +47,7 @@ function restore(name: string): string {
   const phase = workspacePhase();
   return [
     ...(current ? [describeSave(current)] : []),
-    `workspace/ is what it was in ${name}.`,
+    `workspace/ is what it was in ${save.name}.`,
     phase ? `Next: npm run verify -- ${phase.number}` : 'Next: npm run learn -- --help',
   ].join('\n');
 }

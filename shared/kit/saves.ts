@@ -38,10 +38,10 @@ export function listSaves(): Save[] {
     .map(describe);
 }
 
-/** The copy of that name; a CliError names what there is. */
+/** The copy of that name, or the 'last' one; a CliError names what there is. */
 export function findSave(name: string): Save {
   const saves = listSaves();
-  const save = saves.find((each) => each.name === name);
+  const save = name === 'last' ? saves.at(-1) : saves.find((each) => each.name === name);
   if (save) return save;
   const known = saves.map((each) => each.name).join(', ') || 'none yet';
   throw new CliError(`There is no copy "${name}". The copies are: ${known}.`);
