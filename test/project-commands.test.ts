@@ -287,10 +287,16 @@ function parents(path: string): string[] {
 
 /** Starts the project in a folder as `npm start` does, and stops it when it is well. */
 async function expectStart(folder: string): Promise<void> {
-  const [port = 0] = await findPorts(0, 1);
+  const [port = 0, adminPort = 0] = await findPorts(0, 2);
   const child = spawn(process.execPath, ['--import', 'tsx', 'server.ts'], {
     cwd: folder,
-    env: { ...process.env, PORT: String(port), GATEWAY_CONFIG: '', REDIS_URL: '' },
+    env: {
+      ...process.env,
+      PORT: String(port),
+      ADMIN_PORT: String(adminPort),
+      GATEWAY_CONFIG: '',
+      REDIS_URL: '',
+    },
   });
   let said = '';
   child.stdout.on('data', (text) => {
