@@ -89,9 +89,9 @@ describe.concurrent('npm run learn', () => {
     expect(await learn(sandbox, '2', '--from', 'empty')).toContain('and 501 to the rest.');
     expect(inWorkspace(sandbox)).toEqual(['.phase', 'TASK.md', 'gateway.json', 'server.ts', 'tsconfig.json']);
     const folder = join(sandbox.folder, 'workspace');
-    const [port = 0] = await findPorts(0, 1);
+    const [port = 0, adminPort = 0] = await findPorts(0, 2);
     const logs: string[] = [];
-    const gateway = startGateway({ ...first, folder }, port, join(folder, 'gateway.json'), {
+    const gateway = startGateway({ ...first, folder }, { port, adminPort }, join(folder, 'gateway.json'), {
       onLog: (line) => logs.push(line),
       onError: (line) => logs.push(line),
     });

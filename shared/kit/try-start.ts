@@ -7,12 +7,12 @@ import { workspacePath } from './workspace.ts';
 /** Starts the workspace once with its own config; undefined when it answers GET /health, else what it said. */
 export async function tryStart(phase: Phase): Promise<string | undefined> {
   const folder = workspacePath();
-  const [port = 0] = await findPorts(0, 1);
+  const [port = 0, adminPort = 0] = await findPorts(0, 2);
   let output = '';
   const keep = (line: string) => {
     output += `${line}\n`;
   };
-  const gateway = startGateway({ ...phase, folder }, port, join(folder, 'gateway.json'), {
+  const gateway = startGateway({ ...phase, folder }, { port, adminPort }, join(folder, 'gateway.json'), {
     onLog: () => undefined,
     onError: keep,
   });
