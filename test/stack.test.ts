@@ -47,7 +47,10 @@ describe('docker-compose.yml', () => {
 
   function lint(file: string): string[] {
     const linter = new DCLinter({ rules, quiet: false, debug: false, exclude: [] });
-    return linter.lintFiles([file], false).flatMap(({ messages }) => messages.map(({ message }) => message));
+    type Report = { messages: Array<{ message: string }> };
+    return linter
+      .lintFiles([file], false)
+      .flatMap(({ messages }: Report) => messages.map(({ message }) => message));
   }
 
   test('is what the published schema of compose files asks for, and has no known fault', () => {
