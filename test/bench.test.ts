@@ -108,7 +108,7 @@ it.skipIf(!onPath('wrk'))('measures phase 1 beside its service (needs wrk on PAT
   const around = await prepareSurroundings();
   try {
     const leftOut: string[] = [];
-    const plan = { rounds: 1, warmUpSeconds: 1, load };
+    const plan = { rounds: 1, warmUpSeconds: 1, generations: 1, load };
     const found = await measure(
       [direct, phase(1), phase(9)],
       plan,

@@ -19,7 +19,7 @@ Measures what each phase costs, and holds it against the goals. About half an ho
   --quick        two minutes, rough figures
   --only A,B     these scenarios alone: ${scenarios.map(({ name }) => name).join(', ')}
   --json FILE    writes every slice to a file
-  --from FILE    reads such a file instead of measuring
+  --from FILE    reads such a file instead of measuring; with --only those scenarios are measured anew
   --report       writes docs/costs.md and its charts
   --help         this text
 
@@ -43,7 +43,9 @@ async function main(): Promise<void> {
     return;
   }
   const chosen = choose(values.only, values.quick ?? false, values.soak ?? false);
-  const results = values.from ? readResults(values.from) : await run(chosen, values);
+  const kept = values.from === undefined ? undefined : readResults(values.from);
+  const measured = kept && values.only === undefined ? undefined : await run(chosen, values);
+  const results = merge(kept, measured);
   if (values.json) writeFileSync(values.json, JSON.stringify(results));
   console.log(`\n${noiseSentence(results)}\n\n${toText(goalRows(judge(results)))}\n`);
   for (const { scenario, name, why } of results.leftOut)
@@ -70,6 +72,19 @@ function choose(only: string | undefined, quick: boolean, soak: boolean): Scenar
   });
 }
 
+/** What was measured just now, in the place of what was kept of the same scenarios. */
+function merge(kept: Results | undefined, measured: Results | undefined): Results {
+  if (!kept || !measured) return (measured ?? kept) as Results;
+  const isNew = (name: string) => measured.found.some((found) => found.name === name);
+  const found = [...kept.found.filter(({ name }) => !isNew(name)), ...measured.found];
+  const order = scenarios.map(({ name }) => name);
+  return {
+    ...measured,
+    found: found.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name)),
+    leftOut: [...kept.leftOut.filter(({ scenario }) => !isNew(scenario)), ...measured.leftOut],
+  };
+}
+
 function readResults(file: string): Results {
   try {
     return JSON.parse(readFileSync(file, 'utf8'));
@@ -86,7 +101,9 @@ async function run(chosen: Scenario[], options: { peers?: boolean; quick?: boole
   }
   const load = loadProgram();
   const around = await prepareSurroundings();
-  const plan = options.quick ? { rounds: 3, warmUpSeconds: 1 } : { rounds: 15, warmUpSeconds: 4 };
+  const plan = options.quick
+    ? { rounds: 3, warmUpSeconds: 1, generations: 1 }
+    : { rounds: 15, warmUpSeconds: 3, generations: 3 };
   const results: Results = {
     date: new Date().toISOString(),
     quick: options.quick ?? false,

@@ -1,8 +1,10 @@
-/** The words of docs/costs.md that no measurement writes: what a phase pays for, and why a goal is missed. */
+/** The words of docs/costs.md that no measurement writes: what a phase pays for, why a goal is missed, what was tried. */
 export const explanations: {
   phases: Array<{ phase: number; text: string }>;
   /** By the figure of the goal. */
   misses: Record<string, string>;
+  /** Each measured side by side with what it was to replace, by CPU time per request. */
+  tried: Array<{ what: string; effect: string; kept: boolean }>;
 } = {
   phases: [
     {
@@ -27,4 +29,46 @@ export const explanations: {
     },
   ],
   misses: {},
+  tried: [
+    {
+      what: 'A tree of path segments behind one Fastify route, instead of @fastify/http-proxy with two routes per prefix',
+      effect: '0.82 of phase 1',
+      kept: true,
+    },
+    {
+      what: 'The counts of one turn of the event loop in one write to Redis, with one budget that begins with it',
+      effect: '0.85 of phase 3',
+      kept: true,
+    },
+    {
+      what: 'Histograms that keep their series, request ids from a counter, one UUID per new trace',
+      effect: 'phase 5 / phase 4 falls from 1.31 to 1.12',
+      kept: true,
+    },
+    {
+      what: "One timer per service for all its calls, in a Map by deadline, instead of Node's timer per call",
+      effect: '1.3 of phase 1: the Map costs more than the timers',
+      kept: false,
+    },
+    {
+      what: 'Head and small body in one string and one write',
+      effect: '1.01 of phase 1: noise',
+      kept: false,
+    },
+    {
+      what: 'No look for a body before the head is flushed',
+      effect: '1.01 of phase 1: noise, and event streams would wait',
+      kept: false,
+    },
+    {
+      what: 'The access log written in batches of 4 KiB',
+      effect: '1.00 of phase 1 with its log: under load the lines gather by themselves',
+      kept: false,
+    },
+    {
+      what: 'The line of the access log by JSON.stringify instead of pino',
+      effect: '0.97 of phase 5 with its log: too little for a second way to log',
+      kept: false,
+    },
+  ],
 };

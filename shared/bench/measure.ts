@@ -28,6 +28,8 @@ export interface Measured {
 /** How long and how often. */
 export interface Plan {
   rounds: number;
+  /** How often all subjects are started anew; the rounds are shared out. */
+  generations: number;
   warmUpSeconds: number;
   load: Load;
 }
@@ -42,11 +44,38 @@ interface Target {
 }
 
 /**
+ * Measures the subjects in generations of processes, because V8 optimises the same code differently from process
+ * to process. A subject that is missing in one of them is left out of all.
+ */
+export async function measure(
+  subjects: Subject[],
+  plan: Plan,
+  around: Surroundings,
+  say: (what: string) => void,
+  leftOut: (name: string, why: string) => void,
+): Promise<Measured[]> {
+  const { generations } = plan;
+  const rounds = Math.ceil(plan.rounds / generations);
+  let all: Measured[] | undefined;
+  for (let generation = 1; generation <= generations; generation += 1) {
+    const sayWhich = (what: string) => say(generations > 1 ? `${what}, process ${generation}` : what);
+    const next = await measureGeneration(subjects, { ...plan, rounds }, around, sayWhich, leftOut);
+    all = (all ?? next.map((measured) => ({ ...measured, slices: [] }))).flatMap((before) => {
+      const now = next.find(({ name }) => name === before.name);
+      if (!now) return [];
+      const peakBytes = Math.max(before.peakBytes, now.peakBytes);
+      return [{ ...before, slices: [...before.slices, ...now.slices], peakBytes }];
+    });
+  }
+  return all ?? [];
+}
+
+/**
  * Measures the subjects in turn, a slice each, round after round: A B C A B C. What slows the machine down for some
  * seconds hits them all, and ratios within a round stay true. Subjects that do not start, or stop
  * answering, are told to `leftOut`.
  */
-export async function measure(
+async function measureGeneration(
   subjects: Subject[],
   plan: Plan,
   around: Surroundings,

@@ -37,7 +37,7 @@ function toPage(results: Results): string {
   return `${[
     '# What each phase costs',
     `This page is generated: \`npm run bench -- --peers --report\`. It was measured on ${results.date.slice(0, 10)}.`,
-    'The figure to look at is the CPU time of the gateway per request, user and system, as the operating system counts it: it stays true when the machine is busy with something else. Slices of one second alternate between all subjects, round after round; a ratio is the median of the ratios within the rounds. Every figure is a median, with its lowest and highest value in brackets.',
+    'The figure to look at is the CPU time of the gateway per request, user and system, as the operating system counts it: it stays true when the machine is busy with something else. Slices of one second alternate between all subjects, round after round; a ratio is the median of the ratios within the rounds. Where differences are small, all subjects are started three times for a third of the rounds each, because V8 optimises the same code differently from process to process. Every figure is a median, with its lowest and highest value in brackets.',
     ...(results.quick ? ['**This was a quick run. Its figures are rough.**'] : []),
     toMarkdown([['machine', ''], ...Object.entries({ ...results.machine, rounds: String(results.rounds) })]),
     '## The price of each phase',
@@ -46,6 +46,12 @@ function toPage(results: Results): string {
     noiseSentence(results),
     toMarkdown(goalRows(judged)),
     ...(missed.length > 0 ? ['### What misses, and why', ...missed.map(explain)] : []),
+    '## What was tried',
+    'Side by side with what it was to replace, before this page was measured:',
+    toMarkdown([
+      ['tried', 'CPU per request', 'kept'],
+      ...explanations.tried.map(({ what, effect, kept }) => [what, effect, kept ? 'yes' : 'no']),
+    ]),
     ...results.found.flatMap(section),
     ...(results.leftOut.length > 0
       ? [
