@@ -1,7 +1,7 @@
 import type { Load } from './load.ts';
 import { type Measured, measure, type Plan } from './measure.ts';
 import { summarise } from './statistics.ts';
-import { bareNode, direct, fastGateway, limiter, nginx, peers, phase, type Subject } from './subjects.ts';
+import { bareNode, direct, fastGateway, limiter, peers, phase, type Subject } from './subjects.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Subjects under one load, measured side by side. */
@@ -161,7 +161,7 @@ export const scenarios: Scenario[] = [
       {
         label: '',
         load: { path: '/node/slow', connections: 5000, seconds: 4 },
-        subjects: few(withPeers).filter((subject) => subject !== nginx),
+        subjects: few(withPeers),
       },
     ],
   },
