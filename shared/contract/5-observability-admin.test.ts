@@ -142,6 +142,15 @@ describe('the admin listener', () => {
     },
   );
 
+  it.each([
+    ['JSON that is none', 'application/json', '{'],
+    ['a type nobody knows', 'application/x-unheard-of', 'x'],
+  ])('looks at no body before it answers 404: %s', async (_what, type, body) => {
+    for (const path of ['/metrics', '/nowhere']) {
+      expectNoRoute(await send(admin, path, { method: 'POST', headers: { 'Content-Type': type }, body }));
+    }
+  });
+
   it.each(['/', '/a/1', '/nowhere', '/metrics/', '/metrics/x', '/METRICS', '/_faults', '//metrics'])(
     'answers GET %s with 404',
     async (path) => {

@@ -381,6 +381,7 @@ describe('not counted', () => {
     await admin.expectGrowth(before, requests, { route: '/public' }, 1);
     for (const name of [requests, `${durations}_count`, `${overheads}_count`])
       await admin.expectGrowth(before, name, {}, 1);
+    await admin.expectGrowth(before, 'gateway_redis_duration_seconds_count', {}, 1);
     await admin.expectGrowth(before, refusals, {}, 0);
   });
 });

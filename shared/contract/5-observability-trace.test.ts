@@ -345,6 +345,8 @@ describe('the tracestate', () => {
     ['two equals signs', 'foo=1=2'],
     ['a semicolon between', 'foo=1;bar=2'],
     ['a key in capitals', 'Foo=1'],
+    ['a capital within the key', 'fOo=1'],
+    ['a no-break space between', 'foo=1,\xa0bar=2'],
     ['a space before the equals sign', 'foo =1'],
     ['a space in the key', 'f oo=1'],
     ['a letter outside ASCII', 'foo=caf\xe9'],
