@@ -28,11 +28,10 @@ await runCommand(async () => {
 
 /** The row of the workspace stands below the phase it is to become. */
 function formatLadder(phase: Phase, cells: Cell[]): string {
-  const ladder = readMarkdown(readText(join(root, 'README.md')));
-  const head = ladder[0] ?? ['phase', ...cells.map(({ suite }) => `suite ${suite}`)];
-  const place = ladder.findIndex(([name]) => name === phase.name);
-  const row = ['workspace', ...cells.map(formatCell)];
-  return alignTable([head, ...ladder.slice(1, place + 1), row, ...ladder.slice(Math.max(1, place + 1))]);
+  const [, ...rows] = readMarkdown(readText(join(root, 'README.md')));
+  const place = rows.findIndex(([name]) => name === phase.name) + 1 || rows.length;
+  const head = ['phase', ...cells.map(({ suite }) => `suite ${suite}`)];
+  return alignTable([head, ...rows.toSpliced(place, 0, ['workspace', ...cells.map(formatCell)])]);
 }
 
 function nextStep(phase: Phase, cells: Cell[]): string {
