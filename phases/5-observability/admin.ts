@@ -31,7 +31,11 @@ export function buildAdmin({ gateway, metrics, circuits, windows, needsRedis }: 
     requestTimeout: TIMEOUT_MS,
     return503OnClosing: false,
   });
-  admin.setNotFoundHandler(refuseUnrouted);
+  // A hook, because a handler would come after the body has been parsed.
+  admin.addHook('onRequest', (request, _reply, done) => {
+    if (request.is404) refuseUnrouted();
+    done();
+  });
   admin.setErrorHandler((error, _request, reply) => {
     const problem = toProblem(error, () => {});
     return reply.code(problem.status).type('application/problem+json').send(problem.body);

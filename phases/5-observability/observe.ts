@@ -104,7 +104,7 @@ export class Times {
 }
 
 // Unlike that of any other process; the number behind it is unlike that of any other request.
-const ID_PREFIX = randomUUID().slice(-12);
+const ID_PREFIX = randomUUID().replaceAll('-', '').slice(16);
 let ids = 0;
 
 /** An id for a request. */

@@ -108,7 +108,9 @@ export class FixedWindows {
 
   /** Whether Redis counts, asked now: a gateway without traffic would not notice otherwise. */
   async answers(): Promise<boolean> {
-    return (await this.count(PROBE_BUCKET, PROBE_WINDOW_MS)) !== null;
+    if (this.#lost) return false;
+    await this.#ask(PROBE_BUCKET, PROBE_WINDOW_MS).catch((error) => this.#lose(error));
+    return !this.#lost;
   }
 
   #ask(bucket: string, windowMs: number): Promise<WindowCount> {

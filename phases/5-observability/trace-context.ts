@@ -13,7 +13,7 @@ export interface Trace {
 const TRACEPARENT = /^(?!ff)([\da-f]{2})-(?!0{32})([\da-f]{32})-(?!0{16})[\da-f]{16}-[\da-f]{2}(-.*)?$/;
 
 // One member of the list: key, optionally with a tenant before an @, and a value without commas and equal signs.
-const MEMBER = /^[a-z\d][\w*/@-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]$/;
+const MEMBER = /^[a-z\d][a-z\d_*/@-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]$/;
 const MOST_MEMBERS = 32;
 
 /** The trace the client sent, if it is well-formed, or a new one. Bad trace fields never refuse a request. */
@@ -28,7 +28,7 @@ export function traceOf(headers: IncomingHttpHeaders): Trace {
 
 function stateOf(tracestate: string | undefined): string | null {
   if (tracestate === undefined) return null;
-  const members = tracestate.split(',').map((member) => member.trim());
+  const members = tracestate.split(/[ \t]*,[ \t]*/);
   const wellFormed = members.every((member) => member === '' || MEMBER.test(member));
   return wellFormed && members.length <= MOST_MEMBERS ? tracestate : null;
 }
