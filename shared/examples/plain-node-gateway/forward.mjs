@@ -1,0 +1,146 @@
+import http from 'node:http';
+import https from 'node:https';
+import { urlToHttpOptions } from 'node:url';
+import { answerHeaders, requestHeaders } from './headers.mjs';
+import { Problem } from './problem.mjs';
+
+// Silence of the service inside a body for this long counts as cut short. Event streams may be quiet.
+const SILENCE_MS = 300_000;
+
+const UNREACHABLE = new Problem(
+  'forward',
+  502,
+  'upstream-unreachable',
+  'Service unreachable',
+  'No connection to the service could be made. Nothing was sent.',
+);
+
+const RESET = new Problem(
+  'forward',
+  502,
+  'upstream-reset',
+  'Service broke off',
+  'The service closed the connection without an answer. Whether it acted on the request is unknown.',
+);
+
+const INVALID = new Problem(
+  'forward',
+  502,
+  'upstream-invalid',
+  'Service answered garbage',
+  'The answer of the service is not valid HTTP, or its headers exceed 16 KiB.',
+);
+
+const TIMEOUT = new Problem(
+  'forward',
+  504,
+  'upstream-timeout',
+  'Service timed out',
+  'The service did not answer in time. Whether it acted on the request is unknown.',
+);
+
+/** A service of the config, with the connections that are kept to it. Node verifies its TLS certificate. */
+export function openService({ url, timeoutMs }) {
+  const { protocol, host, pathname } = new URL(url);
+  const secure = protocol === 'https:';
+  const agent = new (secure ? https : http).Agent({ keepAlive: true });
+  return {
+    ask: (options) =>
+      (secure ? https : http).request({ ...urlToHttpOptions(new URL(url)), agent, ...options }),
+    host,
+    basePath: pathname === '/' ? '' : pathname,
+    connected: secure ? 'secureConnect' : 'connect',
+    timeoutMs,
+  };
+}
+
+/** Sends the request to a service, once, and streams the answer back. Never retries. */
+export function forward(call, service, rest) {
+  const { request, response } = call;
+  const target = service.basePath + rest;
+  const outgoing = service.ask({
+    method: request.method,
+    path: target.startsWith('/') ? target : `/${target}`,
+    headers: requestHeaders(request, service.host),
+  });
+  const hasBody = 'content-length' in request.headers || 'transfer-encoding' in request.headers;
+  let connected = false;
+  let answer = null;
+  let over = false;
+  let received = 0;
+
+  outgoing.once('socket', (socket) => {
+    if (outgoing.reusedSocket) begin();
+    else socket.once(service.connected, begin);
+  });
+  outgoing.once('response', pass);
+  outgoing.once('upgrade', (_answer, socket) => {
+    socket.destroy();
+    fail(INVALID); // nobody asked for another protocol
+  });
+  // Once there is an answer, that tells how the call ends: a service may hear only half of an upload and refuse it.
+  outgoing.on('error', (error) => answer ?? fail(problemOf(error, connected)));
+  call.leave = end;
+
+  // The time of the service begins anew when the request is complete.
+  const timer = setTimeout(late, service.timeoutMs);
+  outgoing.once('finish', () => timer.refresh());
+  if (hasBody) request.pipe(outgoing);
+  else outgoing.end();
+
+  /** There is a service to upload to. The client may wait for this word (RFC 9110 10.1.1). */
+  function begin() {
+    connected = true;
+    if (!over && request.headers.expect && request.httpVersion === '1.1') response.writeContinue();
+  }
+
+  function pass(incoming) {
+    if (over) return;
+    if (incoming.statusCode < 100 || incoming.statusCode > 599) {
+      fail(INVALID);
+      return;
+    }
+    answer = incoming;
+    clearTimeout(timer);
+    response.writeHead(answer.statusCode, answerHeaders(answer));
+    // The fields do not wait for a body: an event stream may be quiet for long. flushHeaders() would write them as
+    // UTF-8, but they are bytes, and go out as they came.
+    response.write(Buffer.alloc(0));
+    answer.setTimeout(SILENCE_MS, () => fail(RESET));
+    answer.once('error', () => fail(RESET));
+    answer.once('end', end);
+    answer.pipe(response);
+  }
+
+  function fail(problem) {
+    if (over) return;
+    end();
+    if (answer) call.cut('forward');
+    else call.refuse(problem);
+  }
+
+  /** The call has ended, in whatever way. What is left of an upload is read and thrown away. */
+  function end() {
+    over = true;
+    clearTimeout(timer);
+    request.unpipe(outgoing).resume();
+    const isComplete = answer?.complete && outgoing.writableFinished;
+    if (!isComplete) outgoing.destroy();
+  }
+
+  /** The time is up without an answer. But an upload that is under way may take longer. */
+  function late() {
+    if (answer || over) return;
+    const progress = request.socket.bytesRead > received;
+    received = request.socket.bytesRead;
+    // It is under way while the service waits for the client, or has read on since last time.
+    const isUploading = hasBody && !request.readableEnded && (!outgoing.writableNeedDrain || progress);
+    if (connected && isUploading) timer.refresh();
+    else fail(TIMEOUT);
+  }
+}
+
+function problemOf(error, connected) {
+  if (!connected) return UNREACHABLE;
+  return String(error.code).startsWith('HPE_') ? INVALID : RESET;
+}
