@@ -9,6 +9,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll } from 'vitest';
 import { freePort } from './free-port.ts';
+import { gatewayStarted, type StartedGateway } from './gateway-started.ts';
 
 const startBudgetMs = 25_000;
 const stopBudgetMs = 15_000;
@@ -122,6 +123,8 @@ export function startGateway(config: GatewayConfig, options: Options = {}): Prom
 async function start(config: GatewayConfig, options: Options): Promise<Gateway> {
   const host = '127.0.0.1';
   const asked = options.env?.PORT ?? String(await freePort());
+  if (asked !== '0' && (await isHealthy(host, Number(asked))))
+    throw new Error(`Something answers on ${host}:${asked} before the gateway has been started.`);
   const { child, exited, stdout, stderr } = run(config, { HOST: host, ...options.env, PORT: asked });
   // With PORT=0 only the log says where it listens.
   const listeningPort = () => (asked === '0' ? portIn(stdout()) : Number(asked));
@@ -215,7 +218,8 @@ function portIn(stdout: string): number {
 
 function run(config: GatewayConfig | string, env: Record<string, string>): Running {
   const file = join(folder, `gateway-${++configs}.json`);
-  writeFileSync(file, typeof config === 'string' ? config : JSON.stringify(config, null, 2));
+  const text = typeof config === 'string' ? config : JSON.stringify(config, null, 2);
+  writeFileSync(file, text);
 
   const [command, ...args] = commandLine();
   const child = spawn(command, args, {
@@ -239,7 +243,10 @@ function run(config: GatewayConfig | string, env: Record<string, string>): Runni
     child.once('close', (code, signal) => resolve({ code, signal }));
   });
   void exited.catch(() => {}).then(() => survivors.delete(child));
-  return { child, exited, stdout: () => output.stdout, stderr: () => output.stderr };
+  const running: Running = { child, exited, stdout: () => output.stdout, stderr: () => output.stderr };
+  const started: StartedGateway = { ...running, command: [command, ...args], env, config: text };
+  gatewayStarted.publish(started);
+  return running;
 }
 
 function commandLine(): [string, ...string[]] {

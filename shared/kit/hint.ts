@@ -1,0 +1,126 @@
+import { statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readArguments } from '../cli/arguments.ts';
+import { runCommand } from '../cli/cli-error.ts';
+import { colour } from '../cli/colour.ts';
+import { readNumber, refuseWords } from '../cli/option-values.ts';
+import type { Phase } from '../cli/phases.ts';
+import { findHints, findStartHints, type HintGroup, readCode } from './hints.ts';
+import { type LastVerdict, lastVerdict } from './last-verdict.ts';
+import { findFolder, quoteCommand, readSubject, type Subject } from './subject.ts';
+import { titleOf } from './verdict-text.ts';
+import { verifyOnce } from './verify-once.ts';
+import { readPhase } from './verify-options.ts';
+
+const levels = 3;
+const limitMs = 240_000;
+
+const usage = `npm run hint -- [PHASE] [options]
+
+Helps with the first sentence that failed in the last npm run verify; without one it judges first.
+  --level N         how much help: 1 what to think of (default), 2 what to do, 3 the lines of the reference
+  --cmd "COMMAND"   the gateway of that command, as in npm run verify
+  --help            this text`;
+
+await runCommand(async () => {
+  const { values, positionals } = readArguments(usage, {
+    cmd: { type: 'string' },
+    level: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  });
+  if (values.help) return console.log(usage);
+  const [word, ...surplus] = positionals;
+  refuseWords(usage, surplus);
+  const phase = readPhase(word, values.cmd);
+  const subject = readSubject(values.cmd);
+  const level = readNumber('level', values.level, 1, [1, levels]);
+
+  const verdict = lastVerdict(subject, phase) ?? (await judgeNow(subject, phase));
+  if (verdict) console.log(`${await describe(verdict, subject, phase, level)}`);
+});
+
+/** Judges up to the first failure; undefined when nothing fails. */
+async function judgeNow(subject: Subject, phase: Phase): Promise<LastVerdict | undefined> {
+  console.log('No verdict yet: judging up to the first failure.\n');
+  const order = {
+    only: undefined,
+    sentence: undefined,
+    bail: true,
+    hold: false,
+    all: false,
+    watch: false,
+    limitMs,
+  };
+  const { isKept } = await verifyOnce({ subject, phase, ...order });
+  console.log('');
+  return isKept ? undefined : lastVerdict(subject, phase);
+}
+
+async function describe(
+  verdict: LastVerdict,
+  subject: Subject,
+  phase: Phase,
+  level: number,
+): Promise<string> {
+  const again = `npm run verify -- ${phase.number}${quoteCommand(subject)}`;
+  const [first] = verdict.failed;
+  if (!first) return `Nothing failed when it was judged (${timeOf(verdict)}).\nNext: ${again}`;
+  const group = first.broken ? findStartHints(first.suite) : findHints(first.suite, first.name);
+  const count =
+    verdict.failed.length === 1 ? 'One sentence' : `The first of ${verdict.failed.length} sentences`;
+  return [
+    `${count} that failed for phase ${titleOf(phase)} (${timeOf(verdict)}):`,
+    `  ${colour.bold(`suite ${first.suite}, ${first.name}`)}`,
+    ...(first.broken
+      ? ['  It was not reached: the gateway does not start with the config of its suite.']
+      : []),
+    ...((await hasChanged(subject, verdict))
+      ? [`  Your files have changed since. To know more: ${again}`]
+      : []),
+    '',
+    ...(group ? hintsOf(group, first.suite, level) : ['There are no hints for this suite yet.', '']),
+    group && level < levels
+      ? `Next: mend it, or one more hint: npm run hint -- ${phase.number}${quoteCommand(subject)} --level ${level + 1}`
+      : `Next: mend it, then ${again}`,
+  ].join('\n');
+}
+
+function hintsOf(
+  { contract, document = 'docs/contract.md', read, hints, code }: HintGroup,
+  suite: number,
+  level: number,
+) {
+  const texts = hints.slice(0, level).flatMap((hint, i) => [colour.cyan(`Hint ${i + 1}`), `  ${hint}`, '']);
+  return [
+    colour.cyan('The contract says'),
+    `  ${contract}`,
+    `  ${document}; read ${read}`,
+    '',
+    ...texts,
+    ...(level === levels ? [colour.cyan('Hint 3'), ...codeLines(suite, code), ''] : []),
+  ];
+}
+
+function codeLines(suite: number, code: HintGroup['code']): string[] {
+  const { path, first, lines } = readCode(suite, code);
+  const width = String(first + lines.length).length;
+  return [
+    `  The reference does it in ${path}:${first}`,
+    ...lines.map((line, i) => `  ${String(first + i).padStart(width)}  ${line}`.trimEnd()),
+  ];
+}
+
+function timeOf({ at }: LastVerdict): string {
+  return `judged at ${new Date(at).toLocaleTimeString('en-GB')}`;
+}
+
+/** Whether a file of the gateway is newer than the verdict. Of a command that names no file nobody knows. */
+async function hasChanged(subject: Subject, { at }: LastVerdict): Promise<boolean> {
+  if (!subject.isWorkspace) return false;
+  const folder = findFolder(subject);
+  const files = await readdir(folder, { recursive: true });
+  return files
+    .filter((file) => !/(?:^|[/\\])(?:\.|node_modules)/.test(file))
+    .some((file) => statSync(join(folder, file)).mtimeMs > at);
+}

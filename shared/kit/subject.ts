@@ -1,0 +1,46 @@
+import { existsSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { CliError } from '../cli/cli-error.ts';
+import { root } from '../cli/phases.ts';
+import { splitWords } from '../cli/record-command.ts';
+import { requireWorkspace, workspaceCommand, workspacePath } from './workspace.ts';
+
+/** The gateway to be judged. */
+export interface Subject {
+  /** The command that starts it, in the root folder and without a shell. */
+  words: readonly string[];
+  /** The same, as one writes it. */
+  command: string;
+  isWorkspace: boolean;
+}
+
+/** The gateway of a command as written in `--cmd`, or that of the workspace. */
+export function readSubject(cmd: string | undefined): Subject {
+  if (cmd === undefined) {
+    requireWorkspace();
+    return { words: workspaceCommand, command: workspaceCommand.join(' '), isWorkspace: true };
+  }
+  const words = splitWords(cmd);
+  if (words.length === 0)
+    throw new CliError('--cmd names a command, such as --cmd "node my-gateway/server.js".');
+  return { words, command: cmd, isWorkspace: false };
+}
+
+/** The option that names the gateway again in another command; '' for the workspace. */
+export function quoteCommand({ command, isWorkspace }: Subject): string {
+  if (isWorkspace) return '';
+  return command.includes('"') ? ` --cmd '${command}'` : ` --cmd "${command}"`;
+}
+
+/** The folder that holds the files of the gateway; a CliError when its command names none. */
+export function findFolder({ words, isWorkspace }: Subject): string {
+  if (isWorkspace) return workspacePath();
+  for (const word of words) {
+    const path = resolve(root, word);
+    if (!existsSync(path)) continue;
+    const folder = statSync(path).isDirectory() ? path : dirname(path);
+    // The root itself holds too much that changes while suites run.
+    if (folder !== root && !folder.includes('node_modules')) return folder;
+  }
+  throw new CliError('--watch needs a command that names a file or folder to watch, below the root folder.');
+}

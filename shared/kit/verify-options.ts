@@ -1,0 +1,81 @@
+import { readArguments } from '../cli/arguments.ts';
+import { CliError } from '../cli/cli-error.ts';
+import { readNumber, refuseWords } from '../cli/option-values.ts';
+import { findPhase, listPhases, type Phase } from '../cli/phases.ts';
+import { readSubject, type Subject } from './subject.ts';
+import { requireWorkspace } from './workspace.ts';
+
+const defaultLimitSeconds = 240;
+
+const usage = `npm run verify -- [PHASE] [options]
+
+Judges the gateway in workspace/ by the suites 1 to PHASE (default: the phase of the workspace).
+  --cmd "COMMAND"     judges another gateway, in any language: what starts it, in the root folder, without a shell
+  --only N            suite N alone
+  --sentence "TEXT"   only the sentences that hold this text
+  --bail              ends at the first sentence that fails
+  --hold              at the first sentence that fails, keeps its gateway and services running, to repeat the call
+  --all               shows every failure in full, not only the first ones
+  --watch             judges again whenever a file of the gateway changes
+  --limit SECONDS     gives up after so long; default ${defaultLimitSeconds}
+  --help              this text
+
+Exit code 0: every sentence is kept. 1: some are not. 2: the gateway could not be judged.`;
+
+/** What the command line asks for. */
+export interface VerifyOptions {
+  subject: Subject;
+  phase: Phase;
+  /** The suite of --only. */
+  only: number | undefined;
+  sentence: string | undefined;
+  bail: boolean;
+  hold: boolean;
+  all: boolean;
+  watch: boolean;
+  limitMs: number;
+}
+
+/** Reads the command line; undefined after printing the help. A CliError says what is allowed. */
+export function readVerifyOptions(): VerifyOptions | undefined {
+  const { values, positionals } = readArguments(usage, {
+    cmd: { type: 'string' },
+    only: { type: 'string' },
+    sentence: { type: 'string' },
+    bail: { type: 'boolean', default: false },
+    hold: { type: 'boolean', default: false },
+    all: { type: 'boolean', default: false },
+    watch: { type: 'boolean', default: false },
+    limit: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  });
+  if (values.help) {
+    console.log(usage);
+    return undefined;
+  }
+  const [word, ...surplus] = positionals;
+  refuseWords(usage, surplus);
+  const phase = readPhase(word, values.cmd);
+  const { sentence, bail, hold, all, watch } = values;
+  return {
+    subject: readSubject(values.cmd),
+    phase,
+    only: values.only === undefined ? undefined : readNumber('only', values.only, 0, [1, phase.number]),
+    sentence,
+    bail,
+    hold,
+    all,
+    watch,
+    limitMs: readNumber('limit', values.limit, defaultLimitSeconds, [1, 3_600]) * 1_000,
+  };
+}
+
+/** The phase that a gateway claims to be: the one named, else that of the workspace. */
+export function readPhase(word: string | undefined, cmd: string | undefined): Phase {
+  if (word !== undefined) return findPhase(word);
+  if (cmd === undefined) return requireWorkspace();
+  const phases = listPhases().map(({ number, name }) => `${number} (${name})`);
+  throw new CliError(
+    `Name the phase that the gateway claims to be, such as: npm run verify -- 1 --cmd …\nThe phases are: ${phases.join(', ')}.`,
+  );
+}

@@ -1,0 +1,38 @@
+import { CliError, runCommand } from '../cli/cli-error.ts';
+import { findFolder } from './subject.ts';
+import { verifyOnce } from './verify-once.ts';
+import { readVerifyOptions, type VerifyOptions } from './verify-options.ts';
+import { FolderWatch } from './watch-folder.ts';
+
+// By process.exit, so that the exit handlers end every gateway that was started.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
+// 2 as long as there is no verdict: 1 is for sentences that failed.
+let exitCode = 2;
+await runCommand(async () => {
+  const options = readVerifyOptions();
+  if (options?.watch) await watchAndVerify(options);
+  const isKept = options ? (await verifyOnce(options)).isKept : true;
+  exitCode = isKept ? 0 : 1;
+});
+// What a run that was ended early may have left open must not keep the command; but let everything be printed.
+process.stdout.write('', () => process.exit(exitCode));
+
+/** Judges at every change: what failed last time, and everything once that has become right. */
+async function watchAndVerify(options: VerifyOptions): Promise<never> {
+  const folder = findFolder(options.subject);
+  const changes = new FolderWatch(folder);
+  let failed: string[] = [];
+  for (;;) {
+    try {
+      if (failed.length > 0) ({ failed } = await verifyOnce(options, failed));
+      if (failed.length === 0) ({ failed } = await verifyOnce(options));
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+      console.error(error.message);
+    }
+    console.log(`\nWatching ${folder}; Ctrl-C ends.`);
+    await changes.next();
+    console.log(`\n${'─'.repeat(72)}\n`);
+  }
+}

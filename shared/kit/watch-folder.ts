@@ -1,0 +1,33 @@
+import { watch } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+// An editor writes a file in several steps.
+const settleMs = 200;
+const notWatched = /(?:^|[/\\])(?:\.|node_modules)/;
+
+/** Watches a folder and all below it, without dot files and packages. */
+export class FolderWatch {
+  #changed = false;
+  #notify = () => {};
+
+  constructor(folder: string) {
+    watch(folder, { recursive: true }, (_event, file) => {
+      if (file && notWatched.test(file)) return;
+      this.#changed = true;
+      this.#notify();
+    });
+  }
+
+  /** Resolves when a file has changed since the last time, and nothing more changes for a moment. */
+  async next(): Promise<void> {
+    do {
+      if (!this.#changed) {
+        await new Promise<void>((resolve) => {
+          this.#notify = resolve;
+        });
+      }
+      this.#changed = false;
+      await sleep(settleMs);
+    } while (this.#changed);
+  }
+}
