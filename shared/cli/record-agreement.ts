@@ -6,7 +6,8 @@ const volatile = new RegExp(
     /\b[\da-f]{12}\b/, // the id of a commit
     /\b\d{4}-\d\d-\d\d(?:T[\d:.]+Z|_[\d-]{8})/, // points in time
     /(?<="time":)\d+/,
-    /(?<="durationMs":)[\d.]+| *\b\d+ ms\b|\b\d+\.\d{6}\b/, // durations
+    /(?<="durationMs":)[\d.]+| *\b\d+ ms\b|(?<=\bin )\d+ s\b|\b\d+\.\d{6}\b/, // durations
+    /(?<=127\.0\.0\.1:)\d{5}\b/, // ports that are picked
     /(?<=curl\/)[\d.]+/, // curl's version,
     /(?<=^curl: \(\d+\) ).*$/, // and its wording of an error
   ]
@@ -20,7 +21,7 @@ const countdown = /(?<=^retry-after: )\d+|(?<=^ratelimit: .*;t=)\d+/gim;
 const toleranceSeconds = 5;
 
 /**
- * Whether two outputs of a command say the same. Keys, digests, ids of git, times, durations and what curl says of
+ * Whether two outputs of a command say the same. Keys, digests, ids of git, times, durations, picked ports and what curl says of
  * itself are ignored; the seconds of Retry-After and RateLimit may differ by 5.
  */
 export function agree(before: string, after: string): boolean {

@@ -20,6 +20,8 @@ export interface ObservedGateway {
   ownStart: boolean;
   /** Undefined while it runs. */
   exit: { code: number | null; signal: string | null } | undefined;
+  /** It had ended before the test began: whatever the test asked, nobody could answer. */
+  deadBefore: boolean;
   /** The last of what it said during the test: on stderr, and in its log where that is an error or no JSON. */
   complaints: string;
 }

@@ -25,7 +25,9 @@ export function describeFailure(number: number, sentence: Sentence): string {
     heading(number, `suite ${suite}, ${name}`),
     ...row('', [fault?.place || `shared/contract/${file}`]),
     ...(evidence ? describeEvidence(evidence, fault) : []),
-    ...row('expected', fault ? expectation(fault) : []),
+    ...(fault
+      ? row(/expected|Not within/.test(fault.message) ? 'expected' : 'error', expectation(fault))
+      : []),
     ...reason(findHints(suite, name)),
   ].join('\n');
 }
@@ -169,25 +171,29 @@ function quote({ complaints }: ObservedGateway): string[] {
   );
 }
 
-function expectation({ message, diff, expected, actual }: Fault): string[] {
+/** What the assertion says, without what the exchange above has shown already. */
+function expectation({ message, diff, expected = '', actual = '' }: Fault): string[] {
   const [first = '', ...others] = message.split('\n').filter((line) => line.trim() !== '');
-  const lines = diff.split('\n').filter((line) => !/^(?:- Expected|\+ Received|)$/.test(line.trimEnd()));
-  const isShort = expected !== undefined && actual !== undefined && !`${expected}${actual}`.includes('\n');
-  const values = isShort ? [`${expected}, not ${actual}`] : [];
-  if (lines.length > 2 && !isShort) {
+  const [, subject = '', isEqual] =
+    /^(?:(.*?): )?expected .* (to (?:deeply |strictly )*(?:be|equal|match)\b)/.exec(first) ?? [];
+  const changes = diff
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !/^(?:- Expected$|\+ Received$|@@)/.test(line));
+  const about = subject === '' ? [] : [`${subject}:`];
+  if (isEqual && /^\S{1,40}\n\S{1,40}$/.test(`${expected}\n${actual}`))
+    return [...about, `${expected}, not ${actual}`];
+  if (changes.length > 2) {
+    const legend = `${colour.green('- expected')} ${colour.red('+ received')}`;
     return [
-      first,
-      colour.green('- expected'),
-      colour.red('+ received'),
+      ...about,
+      legend,
       ...limit(
-        lines.map((line) => shorten(line, 200)),
-        20,
+        changes.map((line) => shorten(line, 200)),
+        24,
       ),
     ];
   }
-  return values.length > 0 && !first.includes(actual ?? '')
-    ? [shorten(first, 600), ...values]
-    : [shorten(first, 600), ...limit(others, 8)];
+  return [shorten(first, 600), ...limit(others, 8)];
 }
 
 function limit(lines: string[], most: number): string[] {

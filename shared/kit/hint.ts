@@ -65,12 +65,12 @@ async function describe(
 ): Promise<string> {
   const again = `npm run verify -- ${phase.number}${quoteCommand(subject)}`;
   const [first] = verdict.failed;
-  if (!first) return `Nothing failed when it was judged (${timeOf(verdict)}).\nNext: ${again}`;
+  if (!first) return `Nothing failed when it was judged${ageOf(verdict)}.\nNext: ${again}`;
   const group = first.broken ? findStartHints(first.suite) : findHints(first.suite, first.name);
   const count =
     verdict.failed.length === 1 ? 'One sentence' : `The first of ${verdict.failed.length} sentences`;
   return [
-    `${count} that failed for phase ${titleOf(phase)} (${timeOf(verdict)}):`,
+    `${count} that failed for phase ${titleOf(phase)}${ageOf(verdict)}:`,
     `  ${colour.bold(`suite ${first.suite}, ${first.name}`)}`,
     ...(first.broken
       ? ['  It was not reached: the gateway does not start with the config of its suite.']
@@ -111,8 +111,10 @@ function codeLines(suite: number, code: HintGroup['code']): string[] {
   ];
 }
 
-function timeOf({ at }: LastVerdict): string {
-  return `judged at ${new Date(at).toLocaleTimeString('en-GB')}`;
+/** Says so when the verdict is not of today's work any more. */
+function ageOf({ at }: LastVerdict): string {
+  const hours = Math.floor((Date.now() - at) / 3_600_000);
+  return hours < 1 ? '' : ` (judged ${hours === 1 ? 'an hour' : `${hours} hours`} ago)`;
 }
 
 /** Whether a file of the gateway is newer than the verdict. Of a command that names no file nobody knows. */

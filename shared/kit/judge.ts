@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createVitest, type Vitest } from 'vitest/node';
 import { root } from '../cli/phases.ts';
 import { type Held, release, waitForHeld } from './hold.ts';
 import type { Subject } from './subject.ts';
@@ -63,7 +62,9 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
     };
   });
 
-  const vitest: Vitest = await createVitest('test', {
+  // Not at the top: it takes a moment, and much is refused before it is needed.
+  const { createVitest } = await import('vitest/node');
+  const vitest = await createVitest('test', {
     root,
     config: false,
     watch: false,
@@ -110,10 +111,10 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
     end();
   }, order.limitMs);
   const listening = new AbortController();
-  const held = listener.onHeld && waitForHeld(folder, listening.signal);
+  const held = listener.onHeld ? [waitForHeld(folder, listening.signal)] : [];
   try {
     const run = vitest.start();
-    const first = await Promise.race([run, ended, held]);
+    const first = await Promise.race([run, ended, ...held]);
     if (first && 'evidence' in first) {
       over = true;
       clearTimeout(limit);

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { aroundEach, type RunnerTask, type TestContext } from 'vitest';
 import { gatewayStarted, type StartedGateway } from '../contract/harness/gateway-started.ts';
 import type { Evidence, Exchange, ObservedGateway } from './evidence.ts';
@@ -11,13 +12,14 @@ import { holdOn } from './hold.ts';
 
 const bytesKept = 4_096;
 const exchangesKept = 40;
+const newsMs = 50;
 const complaintsKept = 2_000;
 
 /** What is noted for one test. */
 interface Notes {
   exchanges: Exchange[];
-  /** Lengths of stdout and stderr of each gateway when the test began. */
-  before: Map<Watched, { stdout: number; stderr: number }>;
+  /** Each gateway as it was when the test began: the lengths of its output, and whether it had ended. */
+  before: Map<Watched, { stdout: number; stderr: number; dead: boolean }>;
 }
 
 interface Watched extends StartedGateway {
@@ -45,12 +47,18 @@ subscribe('net.client.socket', (message) => watch((message as { socket: Socket }
 aroundEach(watchTest, Number.POSITIVE_INFINITY);
 
 async function watchTest(runTest: () => Promise<void>, { task }: TestContext): Promise<void> {
-  const lengths = gateways.map(
-    (it) => [it, { stdout: it.stdout().length, stderr: it.stderr().length }] as const,
-  );
-  const notes: Notes = { exchanges: [], before: new Map(lengths) };
+  const states = gateways.map((gateway) => {
+    const { exit, stdout, stderr } = gateway;
+    return [
+      gateway,
+      { stdout: stdout().length, stderr: stderr().length, dead: exit !== undefined && exit.code !== 0 },
+    ] as const;
+  });
+  const notes: Notes = { exchanges: [], before: new Map(states) };
   await running.run(notes, runTest);
   if (task.result?.state !== 'fail') return;
+  // The news that a process has ended may come a moment later than the end of its connections.
+  if (notes.exchanges.at(-1)?.receivedBytes === 0) await sleep(newsMs);
   task.meta.evidence = evidenceOf(notes);
   const { HOLD_FOLDER: folder } = process.env;
   if (folder)
@@ -109,7 +117,8 @@ function watch(socket: Socket): void {
   });
   socket.once('close', () => {
     if (!exchange) return;
-    const code = (socket.errored as NodeJS.ErrnoException | null)?.code;
+    const { code, port } = (socket.errored ?? {}) as { code?: string; port?: number };
+    exchange.port ||= port ?? 0;
     exchange.end = code ?? (socket.readableEnded ? 'closed by the gateway' : 'closed by the test');
   });
 }
@@ -126,10 +135,10 @@ function evidenceOf(notes: Notes): Evidence {
 
   function observe(gateway: Watched): ObservedGateway {
     const { command, env, config, exit, startedBy } = gateway;
-    const { stdout, stderr } = notes.before.get(gateway) ?? { stdout: 0, stderr: 0 };
+    const { stdout, stderr, dead } = notes.before.get(gateway) ?? { stdout: 0, stderr: 0, dead: false };
     const said = [gateway.stderr().slice(stderr), errorsIn(gateway.stdout().slice(stdout))];
     const complaints = said.filter(Boolean).join('\n').slice(-complaintsKept);
-    return { command, env, config, ownStart: startedBy === notes, exit, complaints };
+    return { command, env, config, ownStart: startedBy === notes, exit, deadBefore: dead, complaints };
   }
 }
 

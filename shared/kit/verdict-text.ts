@@ -22,29 +22,28 @@ export function countSentences(sentences: Sentence[]): string {
   return unreached > 0 ? `${counts}, ${unreached} not reached` : counts;
 }
 
-/** The failures of a verdict: the first in full, or all of them, and the names of the others. */
+/** The failures of a verdict: the first ones in full, or all of them, and the names of the others. */
 export function formatFailures({ sentences, breakdowns }: Verdict, all: boolean): string {
   const failed = sentences.filter(({ state }) => state === 'failed');
-  const texts = [
-    ...breakdowns.map((breakdown) => ({
-      suite: breakdown.suite,
-      describe: (n: number) => describeBreakdown(n, breakdown),
-      title: '',
-    })),
-    ...failed.map((sentence) => ({
-      suite: sentence.suite,
-      describe: (n: number) => describeFailure(n, sentence),
-      title: `${sentence.file}  ${sentence.name}`,
-    })),
-  ].sort((a, b) => a.suite - b.suite);
-  const isShown = (i: number) => all || i < shownInFull || texts[i]?.title === '';
-  const full = texts.flatMap(({ describe }, i) => (isShown(i) ? [describe(i + 1)] : []));
-  const rest = texts.filter((_, i) => !isShown(i)).map(({ title }) => `   ${title}`);
+  const own = failed.filter((sentence) => !isAftermath(sentence));
+  const full = [
+    ...breakdowns.map((breakdown, i) => describeBreakdown(i + 1, breakdown)),
+    ...own
+      .slice(0, all ? undefined : shownInFull)
+      .map((sentence, i) => describeFailure(breakdowns.length + i + 1, sentence)),
+  ];
+  const names = own.slice(full.length - breakdowns.length).map(({ file, name }) => `   ${file}  ${name}`);
   const more =
-    rest.length > 0
-      ? [`${rest.length} more fail (--all shows each of them as above):\n${rest.join('\n')}`]
-      : [];
-  return [...full, ...more].join('\n\n');
+    names.length > 0 ? [`${names.length} more fail; --all shows them like these:\n${names.join('\n')}`] : [];
+  const after = failed.length - own.length;
+  const dead =
+    after > 0 ? [`${after} more fail because the gateway had died before, as the first of them shows.`] : [];
+  return [...full, ...more, ...dead].join('\n\n');
+}
+
+/** A sentence that had no chance: the gateway of its file had ended before. */
+function isAftermath({ evidence }: Sentence): boolean {
+  return evidence?.gateways.some(({ deadBefore }) => deadBefore) ?? false;
 }
 
 /** A row per suite, and what they mean together. */

@@ -23,7 +23,7 @@ export const hints: HintGroup[] = [
       'The third failure opens the circuit. What does its own client get?',
       'The breaker looks on: it sees how calls end and changes none of them. Only requests that come later are refused.',
     ],
-    code: { file: 'circuit-breaker.ts', from: 'class Witness' },
+    code: { file: 'circuit-breaker.ts', from: 'onResponseStart(' },
   },
   {
     sentences: ['a circuit > is told in the log'],

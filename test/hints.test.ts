@@ -1,0 +1,93 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createVitest } from 'vitest/node';
+import { readText } from '../shared/cli/phase-files.ts';
+import { listPhases, root } from '../shared/cli/phases.ts';
+import { findHints, findStartHints, hintsBySuite, readCode } from '../shared/kit/hints.ts';
+import { findAnchors } from './document.ts';
+
+const phases = listPhases();
+const sentences = await collectSentences();
+
+/** Markdown without its line ends: a sentence may be broken over two lines. */
+const plain = (path: string) => readText(join(root, path)).replaceAll(/\s+/g, ' ');
+
+describe.each(phases)('the hints for suite $number', ({ number }) => {
+  const own = sentences.get(number) ?? [];
+  const groups = hintsBySuite.get(number) ?? [];
+
+  test('cover every sentence', () => {
+    expect(own.length).toBeGreaterThan(10);
+    expect(own.filter((sentence) => findHints(number, sentence) === undefined)).toEqual([]);
+  });
+
+  test('have no group and no part without a sentence', () => {
+    const found = new Set(own.map((sentence) => findHints(number, sentence)));
+    expect(groups.filter((group) => !found.has(group))).toEqual([]);
+    const parts = groups.flatMap((group) => group.sentences);
+    expect(parts.filter((part) => !own.some((sentence) => sentence.includes(part)))).toEqual([]);
+  });
+
+  test('help in one place when the gateway does not start', () => {
+    expect(groups.filter(({ whenItDoesNotStart }) => whenItDoesNotStart)).toHaveLength(1);
+    expect(findStartHints(number)?.read).toContain('docs/');
+  });
+
+  test('quote the contract word for word', () => {
+    const isQuoted = ({ contract, document = 'docs/contract.md' }: (typeof groups)[0]) =>
+      plain(document).includes(contract);
+    expect(groups.filter((group) => !isQuoted(group)).map(({ contract }) => contract)).toEqual([]);
+  });
+
+  test('lead to chapters that exist', () => {
+    const leadsNowhere = (read: string) => {
+      const [path = '', anchor = ''] = read.split('#');
+      return !existsSync(join(root, path)) || !findAnchors(readText(join(root, path))).includes(anchor);
+    };
+    expect(groups.map(({ read }) => read).filter(leadsNowhere)).toEqual([]);
+  });
+
+  test('show lines of the reference that are there, and not too many', () => {
+    for (const { code } of groups) {
+      const { lines } = readCode(number, code);
+      expect(lines.length, `${code.file}: ${code.from}`).toBeLessThanOrEqual(50);
+      expect(lines.join('\n')).toContain(code.from);
+    }
+  });
+});
+
+test('the lines of the reference are a whole block, with the comment above it', () => {
+  const { path, first, lines } = readCode(2, { file: 'identify.ts', from: 'export function identify(' });
+  expect(path).toBe('phases/2-client-identity/identify.ts');
+  expect(readText(join(root, path)).split('\n')[first - 1]).toBe(lines[0]);
+  expect(lines[0]).toBe('/**');
+  expect(lines.at(-1)).toBe('}');
+  expect(lines.join('\n').match(/^}/gm)).toHaveLength(1);
+});
+
+/** The full names of all sentences by suite, from the files themselves; no gateway is started. */
+async function collectSentences(): Promise<Map<number, string[]>> {
+  const vitest = await createVitest('test', {
+    root,
+    config: false,
+    watch: false,
+    reporters: [{}],
+    projects: phases.map(({ number }) => ({
+      test: { name: String(number), include: [`shared/contract/${number}-*.test.ts`] },
+    })),
+  });
+  try {
+    const { testModules } = await vitest.collect();
+    return new Map(
+      phases.map(({ number }) => [
+        number,
+        testModules
+          .filter(({ project }) => project.name === String(number))
+          .flatMap((module) => [...module.children.allTests()].map(({ fullName }) => fullName)),
+      ]),
+    );
+  } finally {
+    await vitest.close();
+  }
+}

@@ -1,0 +1,497 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { listPhases, type Phase, root } from '../shared/cli/phases.ts';
+import { send, until } from '../shared/contract/harness/client.ts';
+import { spellOut, toCurl } from '../shared/kit/curl.ts';
+import { NotJudged, tryOut } from '../shared/kit/preflight.ts';
+
+// The judge is judged: what it says of gateways that are known to be right, wrong, dead or silent.
+
+const phases = listPhases();
+const plain = join(root, 'shared', 'examples', 'plain-node-gateway');
+const onWindows = process.platform === 'win32';
+const patience = 60_000;
+
+const folder = mkdtempSync(join(tmpdir(), 'gateway-verify-test-'));
+const children = new Set<ChildProcess>();
+afterAll(() => {
+  for (const child of children) child.kill('SIGTERM');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Run {
+  child: ChildProcess;
+  /** stdout and stderr so far. */
+  said(): string;
+  /** The exit code. */
+  ended: Promise<number | null>;
+}
+
+function run(command: 'verify' | 'hint', words: string[]): Run {
+  // What vitest sets for its own tests is not for the suites of the command.
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(?:FORCE_COLOR|VITEST|NODE_ENV|GATEWAY)/.test(name),
+  );
+  const child = spawn(process.execPath, ['--import', 'tsx', `shared/kit/${command}.ts`, ...words], {
+    cwd: root,
+    env: Object.fromEntries(inherited),
+    stdio: 'pipe',
+  });
+  children.add(child);
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+  }
+  const ended = once(child, 'close').then(([code]) => {
+    children.delete(child);
+    return code as number | null;
+  });
+  return { child, said: () => text, ended };
+}
+
+/** So many commands at a time: each of them starts gateways and waits for them. */
+const atOnce = 3;
+let free = atOnce;
+const waiting: Array<() => void> = [];
+
+async function inTurn<T>(act: () => Promise<T>): Promise<T> {
+  if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+  else free -= 1;
+  try {
+    return await act();
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else free += 1;
+  }
+}
+
+function verify(...words: string[]): Promise<{ code: number | null; text: string }> {
+  return inTurn(async () => {
+    const { said, ended } = run('verify', words);
+    return { code: await ended, text: said() };
+  });
+}
+
+const commandOf = ({ name }: Phase) => `node --import tsx phases/${name}/server.ts`;
+const plainCommand = 'node shared/examples/plain-node-gateway/server.mjs';
+
+/** The plain gateway with a mistake in it: a text of one of its files is replaced. Returns the command that starts it. */
+function spoil(name: string, file: string, right: string, wrong: string): string {
+  const copy = join(folder, name);
+  cpSync(plain, copy, { recursive: true });
+  const text = readFileSync(join(copy, file), 'utf8');
+  expect(text).toContain(right);
+  writeFileSync(join(copy, file), text.replace(right, wrong));
+  return `node ${join(copy, 'server.mjs').replaceAll('\\', '/')}`;
+}
+
+/** A program of a few lines; leaves its process id in the folder. */
+function write(name: string, code: string): string {
+  const file = join(folder, `${name}.mjs`);
+  const note = `import { writeFileSync } from 'node:fs'; writeFileSync(${JSON.stringify(folder)} + '/${name}-' + process.pid + '.pid', '');\n`;
+  writeFileSync(file, note + code);
+  return `node ${file.replaceAll('\\', '/')}`;
+}
+
+/** The processes of a program that are still there. */
+function alive(name: string): number[] {
+  const pids = readdirSync(folder).flatMap((file) =>
+    file.startsWith(`${name}-`) ? [Number.parseInt(file.slice(name.length + 1), 10)] : [],
+  );
+  return pids.filter((pid) => {
+    try {
+      process.kill(pid, 0);
+      // In a container nobody may collect an orphan that has ended: it stays as a zombie.
+      return process.platform !== 'linux' || !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+    } catch {
+      return false;
+    }
+  });
+}
+
+const answering = (body: string) =>
+  `import http from 'node:http';
+   http.createServer((request, response) => { ${body} }).listen(Number(process.env.PORT), '127.0.0.1');`;
+
+describe('a gateway that is right', () => {
+  test('in another shape than the reference keeps suites 1 and 2', async () => {
+    const { code, text } = await verify('2', '--cmd', plainCommand);
+    expect(text).toMatch(
+      /suite 1 {2}kept {2}\d{3} passed, 0 failed\n {2}suite 2 {2}kept {2}\d{3} passed, 0 failed\n/,
+    );
+    expect(text).toMatch(/It keeps every promise of phase 1 and 2, \d{3} sentences, in \d+ s\.\nNext: /);
+    expect(code).toBe(0);
+  });
+
+  // A part of its own suite is enough: the ladder holds all suites against all phases.
+  test.concurrent.each(phases)('keeps its own suite: $name', async (phase) => {
+    const { code, text } = await verify(
+      String(phase.number),
+      '--cmd',
+      commandOf(phase),
+      '--only',
+      String(phase.number),
+      '--sentence',
+      'config',
+    );
+    expect(text).toMatch(new RegExp(`suite ${phase.number}  kept  [1-9]\\d* passed, 0 failed\n`));
+    expect(text).toMatch(/\d+ sentences judged, all kept/);
+    expect(code).toBe(0);
+  });
+});
+
+describe.concurrent('a gateway of the phase before', () => {
+  const steps = phases.slice(1).map((phase, i) => ({ name: phase.name, phase, before: phases[i] as Phase }));
+
+  test.each(steps)('keeps no sentence of the new suite: $name', async ({ phase, before }) => {
+    const number = String(phase.number);
+    const { code, text } = await verify(number, '--cmd', commandOf(before), '--only', number);
+    expect(text).toContain(`With the config of phase ${number} it ended with exit code 1.`);
+    expect(text).toMatch(new RegExp(`suite ${number}  open  0 passed, \\d+ failed`));
+    expect(code).toBe(1);
+  });
+
+  test('keeps those of the older ones', async () => {
+    const [, second, third] = phases;
+    const { code, text } = await verify(
+      String(third?.number),
+      '--cmd',
+      commandOf(second as Phase),
+      '--sentence',
+      'the config',
+    );
+    expect(text).toMatch(/suite 2 {2}kept {2}5 passed, 0 failed\n {2}suite 3 {2}open {2}0 passed, [1-9]/);
+    expect(code).toBe(1);
+  });
+});
+
+describe.concurrent('a failure', () => {
+  const emptyKey = (name: string) =>
+    spoil(
+      name,
+      'identify.mjs',
+      'if (keys === undefined) return ANONYMOUS;',
+      'if (!keys?.[0]) return ANONYMOUS;',
+    );
+
+  test('shows what was sent, what came back, what was expected and why, a hint and a chapter', async () => {
+    const command = emptyKey('shown');
+    const { code, text } = await verify(
+      '2',
+      '--cmd',
+      command,
+      '--sentence',
+      'treats an empty key as unknown, not absent, on /api/orders/1',
+    );
+    expect(code).toBe(1);
+    expect(text).toMatch(
+      /suite 2, who is asking > treats an empty key as unknown, not absent, on \/api\/orders\/1\n +shared\/contract\/2-client-identity\.test\.ts:\d+\n/,
+    );
+    expect(text).toMatch(/sent +curl -i -H "X-API-Key;" http:\/\/127\.0\.0\.1:\d+\/api\/orders\/1\n/);
+    expect(text).toMatch(
+      /came back +HTTP\/1\.1 401 Unauthorized\n(?: +.*\n)* +content-type: application\/problem\+json\n/,
+    );
+    expect(text).toMatch(
+      /expected .*\n(?:.*\n)* + - {3}"body": StringContaining "urn:gateway:problem:unknown-key"/,
+    );
+    expect(text).toContain(
+      'why        A key that is unknown, empty or repeated: 401 `unknown-key`, on every route, public ones too.',
+    );
+    expect(text).toContain('hint       No key and an empty key are two things.');
+    expect(text).toContain('read       phases/2-client-identity/README.md#traps-it-avoids');
+    expect(text).toContain(`More about it: npm run hint -- 2 --cmd "${command}"`);
+
+    const hint = run('hint', ['2', '--cmd', command]);
+    expect(await hint.ended).toBe(0);
+    expect(hint.said()).toContain('treats an empty key as unknown, not absent, on /api/orders/1');
+    expect(hint.said()).toMatch(/Hint 1\n {2}No key and an empty key are two things/);
+    expect(hint.said()).not.toContain('Hint 2');
+    expect(hint.said()).toContain(`npm run hint -- 2 --cmd "${command}" --level 2`);
+    const all = run('hint', ['2', '--cmd', command, '--level', '3']);
+    await all.ended;
+    expect(all.said()).toMatch(/Hint 2\n {2}Ask whether the field is undefined/);
+    expect(all.said()).toMatch(
+      /phases\/2-client-identity\/identify\.ts:\d+\n +\d+ +const key = request\.headers/,
+    );
+  });
+
+  test('shows raw bytes where curl cannot send the same', async () => {
+    const command = spoil('two-hosts', 'well-formed.mjs', 'host.length === 1', 'host.length > 0');
+    const { text } = await verify('2', '--cmd', command, '--sentence', 'the same Host twice');
+    expect(text).toMatch(/sent +GET \/api\/x HTTP\/1\.1\\r\\n\n +Host: a\\r\\n\n +host: a\\r\\n\n +\\r\\n\n/);
+    expect(text).toMatch(/came back +HTTP\/1\.1 200 OK\n/);
+  });
+
+  test('of a start shows the command with its config, and what the gateway said', async () => {
+    const command = spoil('no-clients', 'config.mjs', 'keySha256: list(1,', 'keySha256: list(0,').replace(
+      /$/,
+      '',
+    );
+    const { text } = await verify(
+      '2',
+      '--cmd',
+      command,
+      '--sentence',
+      'every bad field named, and without a key',
+    );
+    const [, file = ''] = /started +.*GATEWAY_CONFIG=(\S+) node /.exec(text) ?? [];
+    expect(JSON.parse(readFileSync(join(root, file), 'utf8'))).toHaveProperty('clients');
+    expect(text).toMatch(/came back +it ended with exit code 1\n +The config .* is not usable:\n/);
+  });
+
+  test('of a gateway that dies shows its last words once, and blames the rest on it', async () => {
+    const command = spoil(
+      'dies',
+      'forward.mjs',
+      'answer = incoming;',
+      'answer = incoming; if (answer.statusCode === 206) throw new Error("last words");',
+    );
+    const { code, text } = await verify('2', '--cmd', command, '--sentence', 'an answer > of status');
+    expect(code).toBe(1);
+    expect(text).toMatch(
+      /came back +nothing: the gateway closed the connection\n +it died +it ended with exit code 1\n/,
+    );
+    expect(text.match(/^ +Error: last words$/gm)).toHaveLength(1);
+    expect(text).toMatch(/\n1[0-9] more fail because the gateway had died before/);
+  });
+
+  test.skipIf(onWindows)('can be held: the curl line works until Enter', () =>
+    inTurn(async () => {
+      const words = ['2', '--cmd', emptyKey('held'), '--hold', '--sentence', 'treats an empty key'];
+      const { child, said, ended } = run('verify', words);
+      await until(() => said().includes('Enter ends.'), 'the sentence is held', patience);
+      const curl = /sent +curl -i -H "X-API-Key;" http:\/\/127\.0\.0\.1:(\d+)\/api\/inventory\/1\n/.exec(
+        said(),
+      );
+      const address = { host: '127.0.0.1', port: Number(curl?.[1]) };
+      const answer = await send(address, '/api/inventory/1', { headers: { 'X-API-Key': '' } });
+      expect(answer.json()).toMatchObject({ method: 'GET', target: '/1' });
+      child.stdin?.write('\n');
+      expect(await ended).toBe(1);
+      await expect(send(address, '/health')).rejects.toThrow('ECONNREFUSED');
+    }),
+  );
+
+  test('--bail ends at the first one', async () => {
+    const { code, text } = await verify('2', '--cmd', emptyKey('bailed'), '--only', '2', '--bail');
+    expect(code).toBe(1);
+    expect(text).toMatch(/suite 2 {2}open {2}\d+ passed, 1 failed, [1-9]\d* not reached\n/);
+  });
+
+  test('--watch judges again when a file has changed: first what failed, then everything', () =>
+    inTurn(async () => {
+      const words = ['2', '--cmd', emptyKey('watched'), '--only', '2', '--sentence', 'empty', '--watch'];
+      const { child, said, ended } = run('verify', words);
+      await until(() => said().includes('Watching '), 'the first verdict', patience);
+      expect(said()).toMatch(/open {2}\d passed, [1-9] failed/);
+      cpSync(join(plain, 'identify.mjs'), join(folder, 'watched', 'identify.mjs'));
+      await until(() => said().split('Watching ').length === 3, 'the second verdict', patience);
+      const [part, whole] = [...said().matchAll(/kept {2}(\d+) passed, 0 failed\n/g)].map(([, count]) =>
+        Number(count),
+      );
+      expect(part).toBeLessThan(whole ?? 0);
+      child.kill('SIGTERM');
+      await ended;
+    }));
+});
+
+describe.concurrent('what cannot be judged', () => {
+  const cases: Array<[what: string, command: () => string, words: string[], said: RegExp]> = [
+    [
+      'a command that dies',
+      () => write('dead', 'console.error("no such luck"); process.exit(3);'),
+      [],
+      /The gateway does not start.*\n.* it ended with exit code 3\. It said:\n {2}no such luck\nNext: /,
+    ],
+    [
+      'a command that does not exist',
+      () => 'no-such-command --at-all',
+      [],
+      /There is no command "no-such-command"\.\nNext: /,
+    ],
+    [
+      'a command that never listens',
+      () => write('deaf', 'console.error("thinking"); setInterval(() => {}, 1000);'),
+      ['--limit', '2'],
+      /GET \/health on 127\.0\.0\.1:\d+ is not answered with 200 within 2 s.*\nIt said:\n {2}thinking\nNext: /,
+    ],
+    [
+      'a gateway that answers everything with 200',
+      () => write('yes', answering('response.end("{}");')),
+      [],
+      /answers 200 to everything.*\n {2}GET \/no\/route\/leads\/here gets 200\n(?:.*\n)*Next: answer 404/,
+    ],
+    [
+      'a gateway that answers nothing but /health',
+      () => write('mute', answering('if (request.url === "/health") response.end("{}");')),
+      [],
+      /answers GET \/health, and then hangs.*\n {2}GET \S+ gets no answer within 5 s\n(?:.*\n)*Next: /,
+    ],
+    [
+      'a gateway that dies at the first request',
+      () =>
+        write(
+          'shy',
+          answering(
+            'if (request.url === "/health") response.end("{}"); else { console.error("oh no"); process.exit(9); }',
+          ),
+        ),
+      [],
+      /answers GET \/health, and then dies.*\nIt ended with exit code 9\. It said:\n {2}oh no\nNext: /,
+    ],
+    [
+      'a sentence that does not exist',
+      () => plainCommand,
+      ['--sentence', 'no such words'],
+      /No sentence was judged: none holds "no such words"\.\nNext: /,
+    ],
+  ];
+
+  test.for(cases)('%s: exit code 2, and clear words', async ([, command, words, said]) => {
+    const { code, text } = await verify('2', '--cmd', command(), ...words);
+    expect(text).toMatch(said);
+    expect(text).not.toMatch(/^ +at .*shared/m);
+    expect(code).toBe(2);
+  });
+
+  test.skipIf(onWindows)('a wrapper that keeps signals to itself, and leaves nothing behind', async () => {
+    const behind = write(
+      'behind',
+      answering('response.writeHead(request.url === "/health" ? 200 : 404).end();'),
+    );
+    const wrapper = write(
+      'wrapper',
+      `import { spawn } from 'node:child_process'; spawn('node', [${JSON.stringify(behind.slice(5))}], { stdio: 'inherit' }); process.on('SIGTERM', () => process.exit(1));`,
+    );
+    const { code, text } = await verify('1', '--cmd', wrapper);
+    expect(text).toMatch(
+      /ends at SIGTERM, and the gateway behind it goes on(?:.*\n)+Next: name the program itself/,
+    );
+    expect(code).toBe(2);
+    await expect.poll(() => alive('behind'), { timeout: 5_000 }).toEqual([]);
+  });
+
+  test('one for which the time is up, and leaves nothing behind', async () => {
+    const command = write(
+      'slow',
+      answering(
+        'if (!request.url.startsWith("/api")) response.writeHead(request.url === "/health" ? 200 : 404).end();',
+      ),
+    );
+    const { code, text } = await verify('1', '--cmd', command, '--limit', '5', '--sentence', 'a method');
+    expect(text).toMatch(/Time is up after 5 s, and \d+ sentences are open\.(?:.*\n)+Next: /);
+    expect(code).toBe(2);
+    await expect.poll(() => alive('slow'), { timeout: 10_000 }).toEqual([]);
+  });
+
+  test('a port on which something answers before the start', async () => {
+    const occupant = http
+      .createServer((_, response) => response.end('{"status":"ok"}'))
+      .listen(0, '127.0.0.1');
+    await once(occupant, 'listening');
+    const { port } = occupant.address() as AddressInfo;
+    const subject = { words: ['node', 'no-such-file'], command: 'node no-such-file', isWorkspace: false };
+    const tried = tryOut(subject, phases[0] as Phase, { startMs: 1_000, port });
+    await expect(tried).rejects.toThrow(NotJudged);
+    await expect(tried).rejects.toThrow(
+      `Something answers on 127.0.0.1:${port}, and the gateway has not been started yet`,
+    );
+    occupant.close();
+  });
+
+  test.for([
+    [['9'], /There is no phase "9"\. The phases are: 1 /],
+    [['--cmd', 'node x.js'], /Name the phase that the gateway claims to be/],
+    [['2', '--cmd', ' '], /--cmd names a command/],
+    [['2', '--cmd', 'x', '--only', '3'], /--only takes a whole number from 1 to 2, not "3"/],
+    [['2', '--cmd', 'x', '--limit', '0'], /--limit takes a whole number from 1 to/],
+    [['2', '--cmd', 'x', '--watch'], /--watch needs a command that names a file or folder/],
+    [['2', '3'], /Did not expect "3"/],
+    [['--bial'], /Unknown option '--bial'/],
+  ] as Array<[string[], RegExp]>)(
+    '%j is refused with what is allowed, exit code 2',
+    async ([words, said]) => {
+      const { code, text } = await verify(...words);
+      expect(text).toMatch(said);
+      expect(text).not.toMatch(/^ +at /m);
+      expect(code).toBe(2);
+    },
+  );
+
+  test('--help prints every option', async () => {
+    const { code, text } = await verify('--help');
+    expect(code).toBe(0);
+    for (const option of ['cmd', 'only', 'sentence', 'bail', 'hold', 'all', 'watch', 'limit'])
+      expect(text).toContain(`--${option}`);
+  });
+});
+
+describe('what was sent', () => {
+  const exchange = (sent: string) => ({
+    port: 1234,
+    sent,
+    sentBytes: sent.length,
+    received: '',
+    receivedBytes: 0,
+    end: 'open',
+  });
+  const host = 'Host: 127.0.0.1:1234\r\nConnection: close\r\n';
+
+  test.for([
+    [`GET /a HTTP/1.1\r\n${host}\r\n`, 'curl -i http://127.0.0.1:1234/a'],
+    [`GET /a?b=[1] HTTP/1.1\r\n${host}\r\n`, 'curl -i --request-target "/a?b=[1]" http://127.0.0.1:1234/'],
+    [`GET /a/../b HTTP/1.1\r\n${host}\r\n`, 'curl -i --path-as-is http://127.0.0.1:1234/a/../b'],
+    [`GET /a#b HTTP/1.1\r\n${host}\r\n`, 'curl -i --request-target "/a#b" http://127.0.0.1:1234/'],
+    [`HEAD /a HTTP/1.1\r\n${host}\r\n`, 'curl -i -I http://127.0.0.1:1234/a'],
+    [
+      `GET /a HTTP/1.1\r\nHost: b\r\nX-A: 'c' "d"\r\nX-E:\r\n\r\n`,
+      `curl -i -H "Host: b" -H 'X-A: '\\''c'\\'' "d"' -H "X-E;" http://127.0.0.1:1234/a`,
+    ],
+    [
+      `POST /a HTTP/1.1\r\n${host}Content-Type: text/plain\r\nContent-Length: 3\r\n\r\nb c`,
+      'curl -i -X POST -H "Content-Type: text/plain" --data-raw "b c" http://127.0.0.1:1234/a',
+    ],
+    [
+      `POST /a HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n1\r\nb\r\n2\r\ncd\r\n0\r\n\r\n`,
+      'curl -i -X POST -H "Transfer-Encoding: chunked" -H Content-Type: --data-raw bcd http://127.0.0.1:1234/a',
+    ],
+    [`GET /a HTTP/1.0\r\n${host}\r\n`, 'curl -i --http1.0 http://127.0.0.1:1234/a'],
+  ] as Array<[string, string]>)('%j is this curl line', ([sent, curl]) => {
+    expect(toCurl(exchange(sent))).toBe(curl);
+  });
+
+  test.each([
+    `GET /a HTTP/1.1\r\n${host}Host: b\r\n\r\n`,
+    `GET /a HTTP/1.1\r\n\r\n`,
+    `GET /a HTTP/1.1\r\n${host}X-A : b\r\n\r\n`,
+    `GET /a HTTP/1.1\r\n${host}X-A:  b\r\n\r\n`,
+    `GET /a HTTP/1.1\r\n${host}X-A: \xe9\r\n\r\n`,
+    `GET /a HTTP/1.1\r\n${host}\r\nGET /b HTTP/1.1\r\n${host}\r\n`,
+    `POST /a HTTP/1.1\r\n${host}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    `POST /a HTTP/1.1\r\n${host}Content-Length: 9\r\n\r\nb`,
+    'SSH-2.0-OpenSSH\r\n\r\n',
+  ])('%j is none', (sent) => {
+    expect(toCurl(exchange(sent))).toBeUndefined();
+  });
+
+  test('is none when only the beginning of it is known', () => {
+    expect(toCurl({ ...exchange(`GET /a HTTP/1.1\r\n${host}\r\n`), sentBytes: 9_999 })).toBeUndefined();
+  });
+
+  test('is spelled out byte by byte', () => {
+    expect(spellOut('GET /\xe9\\ HTTP/1.1\r\n\tb\n', 30)).toEqual([
+      'GET /\\xe9\\\\ HTTP/1.1\\r\\n',
+      '\\x09b\\n',
+      '… 8 more bytes',
+    ]);
+  });
+});
