@@ -10,6 +10,9 @@ const maxWorkers = Math.max(2, Math.floor(availableParallelism() / 2));
 // Nothing takes this long unless it hangs, even on a machine that has much else to do.
 const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
 
+// They run whole suites against one gateway after another, for minutes: npm run test:kit.
+const kitTests = ['test/verify.test.ts', 'test/workspace-commands.test.ts', 'test/workshop.test.ts'];
+
 // One project per suite and phase: the same files, held against another gateway each time.
 const pairs = [...listPairs(listPhases()), ...listWorkspacePairs()].map(
   ({ phase, suite, project, mustPass }) => ({
@@ -29,6 +32,10 @@ const pairs = [...listPairs(listPhases()), ...listWorkspacePairs()].map(
 export default defineConfig({
   test: {
     maxWorkers,
-    projects: [{ test: { name: 'structure', include: ['test/**/*.test.ts'], ...timeouts } }, ...pairs],
+    projects: [
+      { test: { name: 'structure', include: ['test/**/*.test.ts'], exclude: kitTests, ...timeouts } },
+      { test: { name: 'kit', include: kitTests, ...timeouts } },
+      ...pairs,
+    ],
   },
 });

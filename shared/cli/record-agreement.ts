@@ -21,8 +21,8 @@ const countdown = /(?<=^retry-after: )\d+|(?<=^ratelimit: .*;t=)\d+/gim;
 const toleranceSeconds = 5;
 
 /**
- * Whether two outputs of a command say the same. Keys, digests, ids of git, times, durations, picked ports and what curl says of
- * itself are ignored; the seconds of Retry-After and RateLimit may differ by 5.
+ * Whether two outputs of a command say the same. Keys, digests, ids of git, times, durations, picked ports and what
+ * curl says of itself are ignored; the seconds of Retry-After and RateLimit may differ by 5.
  */
 export function agree(before: string, after: string): boolean {
   if (settle(before) !== settle(after)) return false;

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { colour } from '../cli/colour.ts';
-import { answersIn } from '../contract/harness/client.ts';
+import { answersIn } from '../contract/harness/answers.ts';
 import { shorten, spellOut, toCurl } from './curl.ts';
 import type { Evidence, Exchange, ObservedGateway } from './evidence.ts';
 import { findHints, findStartHints, type HintGroup } from './hints.ts';
@@ -47,7 +47,9 @@ export function describeBreakdown(number: number, breakdown: Breakdown): string 
     ...row(
       'came back',
       limit(
-        fault.message.split('\n').filter((line) => line.trim() !== ''),
+        withoutFolder(fault.message)
+          .split('\n')
+          .filter((line) => line.trim() !== ''),
         20,
       ),
     ),
@@ -164,7 +166,9 @@ function ending({ exit }: ObservedGateway): string {
 }
 
 function quote({ complaints }: ObservedGateway): string[] {
-  const lines = complaints.split('\n').filter((line) => line.trim() !== '');
+  const lines = withoutFolder(complaints)
+    .split('\n')
+    .filter((line) => line.trim() !== '');
   return limit(
     lines.map((line) => shorten(line)),
     12,
@@ -198,4 +202,9 @@ function expectation({ message, diff, expected = '', actual = '' }: Fault): stri
 
 function limit(lines: string[], most: number): string[] {
   return lines.length > most ? [...lines.slice(0, most), `… ${lines.length - most} more lines`] : lines;
+}
+
+/** Without the temporary folder of the config, which is gone when this is read. */
+function withoutFolder(text: string): string {
+  return text.replaceAll(/\S*[/\\]gateway-contract-\w+[/\\]/g, '');
 }

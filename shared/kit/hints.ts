@@ -5,6 +5,7 @@ import { hints as routing } from './hints/1-routing.ts';
 import { hints as clientIdentity } from './hints/2-client-identity.ts';
 import { hints as rateLimiting } from './hints/3-rate-limiting.ts';
 import { hints as circuitBreaking } from './hints/4-circuit-breaking.ts';
+import { hints as observability } from './hints/5-observability.ts';
 
 /** Lines of the reference: the one of a file of the phase that begins with this text, and the block it opens. */
 export interface CodeHint {
@@ -47,6 +48,7 @@ export const hintsBySuite: ReadonlyMap<number, HintGroup[]> = new Map([
   [2, clientIdentity],
   [3, rateLimiting],
   [4, circuitBreaking],
+  [5, observability],
 ]);
 
 /** The group of a sentence, with ' > ' between its blocks; undefined for a suite without hints. */

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import http from 'node:http';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CliError } from '../cli/cli-error.ts';
 import { listPhases, type Phase, root } from '../cli/phases.ts';
@@ -11,6 +10,7 @@ const host = '127.0.0.1';
 const defaultPort = 3000;
 const probeMs = 5_000;
 const stopMs = 3_000;
+const newsMs = 100;
 
 const started = new Set<ChildProcess>();
 process.once('exit', () => {
@@ -66,7 +66,8 @@ async function tryPhase(
     );
   }
   const [command = '', ...args] = subject.words;
-  const config = join(root, 'phases', phase.name, 'gateway.json');
+  // Relative to the root folder, where the command runs: what it says of the file stays short.
+  const config = `phases/${phase.name}/gateway.json`;
   const child = spawn(command, args, {
     cwd: root,
     env: {
@@ -75,6 +76,8 @@ async function tryPhase(
       LOG_LEVEL: 'info',
       HOST: host,
       PORT: String(port),
+      ADMIN_HOST: host,
+      ADMIN_PORT: '0',
       GATEWAY_CONFIG: config,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -108,7 +111,7 @@ async function tryPhase(
     }
     if (end === 'ENOENT') {
       throw new NotJudged(
-        `There is no command "${command}".\nNext: check its spelling, and that it is on PATH; it is run in ${root}`,
+        `There is no command "${command}".\nNext: check its spelling, and that it is on PATH. It runs in the root folder of the repository.`,
       );
     }
     if (end === undefined) {
@@ -118,7 +121,7 @@ async function tryPhase(
       );
     }
     // The last words may come after the exit.
-    await sleep(50);
+    await sleep(newsMs);
     return `it ended ${end}. ${quote(output)}`;
   } finally {
     started.delete(child);
@@ -139,6 +142,8 @@ async function probe(port: number, { command }: Subject, death: () => string | u
       `  ${method} ${target} gets ${answers[i]?.status ?? `no answer within ${probeMs / 1_000} s`}`,
   );
   const next = 'Next: answer 404 to a path that no route matches; docs/contract.md#phase-1-routing';
+  // The news that it has died may come a moment later than the end of its connections.
+  if (answers.includes(undefined)) await sleep(newsMs);
   const end = death();
   if (end !== undefined)
     throw new NotJudged(`The gateway answers GET /health, and then dies: ${command}\n${end}\n${next}`);

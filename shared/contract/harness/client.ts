@@ -3,19 +3,10 @@ import http from 'node:http';
 import net from 'node:net';
 import { Readable } from 'node:stream';
 import { expect } from 'vitest';
+import { type Answer, answerOf } from './answers.ts';
 
+export { type Answer, answersIn } from './answers.ts';
 export { until } from './until.ts';
-
-/** A complete answer. */
-export interface Answer {
-  status: number;
-  headers: http.IncomingHttpHeaders;
-  rawHeaders: string[];
-  body: Buffer;
-  text: string;
-  // biome-ignore lint/suspicious/noExplicitAny: the shape is the test's business.
-  json(): any;
-}
 
 interface Address {
   host: string;
@@ -133,29 +124,6 @@ export async function connect(gateway: Address): Promise<Connection> {
   return { socket, received: () => text, closed: () => socket.destroyed };
 }
 
-/** The complete answers in the bytes of one connection, interim ones (1xx) included; none may be to a HEAD. */
-export function answersIn(text: string): Answer[] {
-  const answers: Answer[] = [];
-  let rest = text;
-  for (;;) {
-    const end = rest.indexOf('\r\n\r\n');
-    if (end < 0) return answers;
-    const [statusLine = '', ...lines] = rest.slice(0, end).split('\r\n');
-    const rawHeaders = lines.flatMap((line) => [
-      line.slice(0, line.indexOf(':')),
-      line.slice(line.indexOf(':') + 1).trim(),
-    ]);
-    const headers: http.IncomingHttpHeaders = {};
-    for (let i = 0; i < rawHeaders.length; i += 2)
-      headers[rawHeaders[i]?.toLowerCase() as string] = rawHeaders[i + 1];
-    const status = Number(statusLine.split(' ')[1]);
-    const body = bodyOf(status, headers, rest.slice(end + 4));
-    if (!body) return answers;
-    answers.push(answerOf(status, headers, rawHeaders, Buffer.from(body.text, 'latin1')));
-    rest = body.rest;
-  }
-}
-
 // Addresses, error codes and stack lines that tell an outsider how the gateway is built.
 const internals =
   /127\.0\.0\.1|localhost:|\bE[A-Z]{5,}\b|UND_ERR|FST_|node_modules|node:|\.[jt]s:\d+|^\s+at /m;
@@ -174,41 +142,6 @@ export function expectProblem(answer: Answer, status: number, name: string): voi
     detail: expect.stringMatching(/\S/),
   });
   expect(answer.text).not.toMatch(internals);
-}
-
-function answerOf(
-  status: number,
-  headers: http.IncomingHttpHeaders,
-  rawHeaders: string[],
-  body: Buffer,
-): Answer {
-  const text = body.toString('utf8');
-  return { status, headers, rawHeaders, body, text, json: () => JSON.parse(text) };
-}
-
-/** Splits the body of an answer from what follows it; undefined while it is incomplete. */
-function bodyOf(
-  status: number,
-  headers: http.IncomingHttpHeaders,
-  text: string,
-): { text: string; rest: string } | undefined {
-  if (status < 200 || status === 204 || status === 304) return { text: '', rest: text };
-  if (headers['transfer-encoding'] !== 'chunked') {
-    const length = Number(headers['content-length'] ?? text.length);
-    return text.length < length ? undefined : { text: text.slice(0, length), rest: text.slice(length) };
-  }
-  let body = '';
-  let from = 0;
-  for (;;) {
-    const line = text.indexOf('\r\n', from);
-    if (line < 0) return undefined;
-    const size = Number.parseInt(text.slice(from, line), 16);
-    const next = line + 2 + size + 2;
-    if (text.length < next) return undefined;
-    if (size === 0) return { text: body, rest: text.slice(next) };
-    body += text.slice(line + 2, line + 2 + size);
-    from = next;
-  }
 }
 
 /** Adds Host where a flat array lacks it, and the length of a body where no framing was chosen. */
