@@ -47,7 +47,9 @@ for (const document of documents) {
 
     test('names only files that exist', () => {
       const names = findFileNames([...spans, ...lines]);
-      expect(names.filter((name) => !paths.some((path) => namesPath(name, path)))).toEqual([]);
+      // Absolute paths in recordings are places on somebody's machine.
+      const here = names.filter((name) => !name.startsWith('/'));
+      expect(here.filter((name) => !paths.some((path) => namesPath(name, path)))).toEqual([]);
     });
 
     test('names only problem types that a phase has', () => {
