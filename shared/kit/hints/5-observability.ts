@@ -103,9 +103,9 @@ export const hints: HintGroup[] = [
     read: contract,
     hints: [
       'Redis may go while nobody calls. Who finds out, and how soon?',
-      'Ask Redis in the background all the time, not only after a failure, and tell a change once. Time every count that was answered; gateway_redis_up asks at the moment of the scrape. A client that leaves while it waits for Redis is counted as 499, with no call to a service.',
+      'Listen for the loss of the connection, ask again in the background until Redis answers, and tell a change once. Time every count that was answered; gateway_redis_up asks at the moment of the scrape. A client that leaves while it waits for Redis is counted as 499, with no call to a service.',
     ],
-    code: { file: 'redis.ts', from: 'export class FixedWindows' },
+    code: { file: 'redis.ts', from: 'async count(' },
   },
   {
     sentences: ['with a limit > ', 'without its Redis > '],
