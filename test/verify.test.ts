@@ -155,11 +155,12 @@ describe('a gateway that is right', () => {
 describe.concurrent('a gateway of the phase before', () => {
   const steps = phases.slice(1).map((phase, i) => ({ name: phase.name, phase, before: phases[i] as Phase }));
 
-  test.each(steps)('keeps no sentence of the new suite: $name', async ({ phase, before }) => {
+  test.each(steps)('keeps next to nothing of the new suite: $name', async ({ phase, before }) => {
     const number = String(phase.number);
     const { code, text } = await verify(number, '--cmd', commandOf(before), '--only', number);
     expect(text).toContain(`With the config of phase ${number} it ended with exit code 1.`);
-    expect(text).toMatch(new RegExp(`suite ${number}  open  0 passed, \\d+ failed`));
+    // A sentence about a start that is refused may be kept for another reason.
+    expect(text).toMatch(new RegExp(`suite ${number}  open  [01] passed, \\d+ failed`));
     expect(code).toBe(1);
   });
 
