@@ -47,8 +47,8 @@ for (const document of documents) {
 
     test('names only files that exist', () => {
       const names = findFileNames([...spans, ...lines]);
-      // Absolute paths in recordings are places on somebody's machine.
-      const here = names.filter((name) => !name.startsWith('/'));
+      // In recordings: absolute paths are places on somebody's machine, and the suites number their own configs.
+      const here = names.filter((name) => !/^\/|^gateway-\d+\.json$/.test(name));
       expect(here.filter((name) => !paths.some((path) => namesPath(name, path)))).toEqual([]);
     });
 
