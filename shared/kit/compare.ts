@@ -50,6 +50,7 @@ function describe(phase: Phase, own: Phase, changes: FileChange[], stat: boolean
 
 function nextStep(phase: Phase, own: Phase, differing: FileChange[]): string {
   if (phase.number !== own.number) return `Next: npm run compare -- ${own.number}, the phase you are writing`;
+  if (differing.length === 0) return `Nothing differs. Next: npm run verify -- ${phase.number}`;
   const file = differing.find(({ kind }) => kind !== 'removed')?.path;
   const rescue = file ? `, or take one from the reference: npm run rescue -- ${phase.number} ${file}` : '';
   return `Other files are no fault; the suites decide. Next: npm run verify -- ${phase.number}${rescue}`;
