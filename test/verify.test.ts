@@ -236,10 +236,7 @@ describe.concurrent('a failure', () => {
   });
 
   test('of a start shows the command with its config, and what the gateway said', async () => {
-    const command = spoil('no-clients', 'config.mjs', 'DIGEST.test(digest)', 'digest.length > 0').replace(
-      /$/,
-      '',
-    );
+    const command = spoil('no-clients', 'config.mjs', 'DIGEST.test(digest)', 'digest.length > 0');
     const { text } = await verify(
       '2',
       '--cmd',
