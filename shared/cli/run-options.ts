@@ -27,13 +27,21 @@ const firstPhaseWithRedis = 3;
 const defaultAdminPort = 9464;
 const firstPhaseWithAdmin = 5;
 
-const usage = `Runs a phase of the gateway with the demo services.
+/** The options of every command that runs a phase, for readArguments. */
+export const runArguments = {
+  port: { type: 'string' },
+  'admin-port': { type: 'string' },
+  config: { type: 'string' },
+  instances: { type: 'string' },
+  'no-services': { type: 'boolean' },
+  'inventory-port': { type: 'string' },
+  'orders-port': { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
 
-  npm start -- [options]            the newest phase
-  npm run phase:N -- [options]      phase ${listPhases()
-    .map(({ number }) => number)
-    .join(', ')}
-
+/** What the usage of such a command says about them. */
+export const runArgumentsHelp = `\
   --port NUMBER             where the gateway listens; default ${defaultPort}, 0 picks a free one
   --admin-port NUMBER       where its admin listener listens, from phase ${firstPhaseWithAdmin} on; default ${defaultAdminPort}, 0 picks a
                             free one, as it does without this option when --port is 0
@@ -48,19 +56,18 @@ const usage = `Runs a phase of the gateway with the demo services.
 
 REDIS_URL and LOG_LEVEL reach the gateway; the ports, hosts and GATEWAY_CONFIG are set by this command.`;
 
+const usage = `Runs a phase of the gateway with the demo services.
+
+  npm start -- [options]            the newest phase
+  npm run phase:N -- [options]      phase ${listPhases()
+    .map(({ number }) => number)
+    .join(', ')}
+
+${runArgumentsHelp}`;
+
 /** Reads the command line; `undefined` after printing the help. A CliError says what is allowed. */
 export function readRunOptions(): RunOptions | undefined {
-  const { values, positionals } = readArguments(usage, {
-    port: { type: 'string' },
-    'admin-port': { type: 'string' },
-    config: { type: 'string' },
-    instances: { type: 'string' },
-    'no-services': { type: 'boolean', default: false },
-    'inventory-port': { type: 'string' },
-    'orders-port': { type: 'string' },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h' },
-  });
+  const { values, positionals } = readArguments(usage, runArguments);
   if (values.help) {
     console.log(usage);
     return undefined;
@@ -68,6 +75,11 @@ export function readRunOptions(): RunOptions | undefined {
   const [word, ...surplus] = positionals;
   const phase = findPhase(word);
   refuseWords(usage, surplus);
+  return toRunOptions(phase, values);
+}
+
+/** Checks the values of the options. A CliError says what is allowed. */
+export function toRunOptions(phase: Phase, values: RunValues): RunOptions {
   const instances = readNumber('instances', values.instances, 1, [1, maxInstances]);
   if (instances > 1 && phase.number >= firstPhaseWithRedis) requireRedis(phase);
   const port = readPort('port', values.port, defaultPort);
@@ -84,9 +96,11 @@ export function readRunOptions(): RunOptions | undefined {
       inventory: readPort('inventory-port', values['inventory-port'], defaultPorts.inventory),
       orders: readPort('orders-port', values['orders-port'], defaultPorts.orders),
     },
-    json: values.json,
+    json: values.json ?? false,
   };
 }
+
+type RunValues = ReturnType<typeof readArguments<typeof runArguments>>['values'];
 
 function requireRedis({ number }: Phase): void {
   if (process.env.REDIS_URL) return;

@@ -36,15 +36,30 @@ export function formatCounts({ passed, failed, skipped }: Counts): string {
  * Runs vitest projects in this process, prints a line per finished file, and returns what became of each project.
  * Errors outside any test stand under a name of their own. Sets process.exitCode when a test fails.
  */
-export async function runProjects(
-  names: string[],
+export function runProjects(names: string[], print: (line: string) => void): Promise<Map<string, Outcome>> {
+  return runVitest({ project: names }, print, (modules, unhandled) => {
+    const outcomes = new Map(names.map((name) => [name, combine(modules, name)]));
+    if (unhandled.length > 0) {
+      const failures = unhandled.map((error) => `outside any test\n${describe(error)}`);
+      outcomes.set('', { counts: { passed: 0, failed: failures.length, skipped: 0 }, failures });
+    }
+    return outcomes;
+  });
+}
+
+/**
+ * Runs vitest in this process, prints a line per finished file, and returns what is read from the files and from the
+ * errors outside any of them. Sets process.exitCode when a test fails.
+ */
+export async function runVitest<T>(
+  options: Parameters<typeof createVitest>[1],
   print: (line: string) => void,
-): Promise<Map<string, Outcome>> {
+  read: (modules: TestModule[], unhandled: unknown[]) => T,
+): Promise<T> {
   const said = new Set<string>();
   const vitest = await createVitest('test', {
     root,
     watch: false,
-    project: names,
     passWithNoTests: true,
     reporters: [
       {
@@ -56,15 +71,11 @@ export async function runProjects(
         },
       },
     ],
+    ...options,
   });
   try {
     const { testModules, unhandledErrors } = await vitest.start();
-    const outcomes = new Map(names.map((name) => [name, combine(testModules, name)]));
-    if (unhandledErrors.length > 0) {
-      const failures = unhandledErrors.map((error) => `outside any test\n${describe(error)}`);
-      outcomes.set('', { counts: { passed: 0, failed: failures.length, skipped: 0 }, failures });
-    }
-    return outcomes;
+    return read(testModules, unhandledErrors);
   } finally {
     await vitest.close();
   }
