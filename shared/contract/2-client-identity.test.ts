@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, expectProblem, type SendOptions, send, sendRaw } from './harness/client.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
@@ -607,6 +607,9 @@ describe('the config', () => {
   });
 });
 
-afterAll(() => {
-  expect([vault.begun(), vault.connections()], 'what the vault heard in this whole file').toEqual([0, 0]);
+// Last, so that it speaks of the whole file.
+describe('access hangs on the matched route', () => {
+  it('keeps all that this file sends away from a service that nobody in it may use', () => {
+    expect([vault.begun(), vault.connections()]).toEqual([0, 0]);
+  });
 });
