@@ -10,8 +10,13 @@ const maxWorkers = Math.max(2, Math.floor(availableParallelism() / 2));
 // Nothing takes this long unless it hangs, even on a machine that has much else to do.
 const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
 
-// They run whole suites against one gateway after another, for minutes: npm run test:kit.
-const kitTests = ['test/verify.test.ts', 'test/workspace-commands.test.ts', 'test/workshop.test.ts'];
+// They start one gateway after another, many of them for whole suites: npm run test:kit.
+const kitTests = [
+  'test/break-command.test.ts',
+  'test/verify.test.ts',
+  'test/workspace-commands.test.ts',
+  'test/workshop.test.ts',
+];
 
 // One project per suite and phase: the same files, held against another gateway each time.
 const pairs = [...listPairs(listPhases()), ...listWorkspacePairs()].map(

@@ -5,6 +5,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { findFieldPaths, isField, listFields } from '../shared/cli/config-fields.ts';
 import { readPhaseFiles, readText } from '../shared/cli/phase-files.ts';
 import { listPhases, root } from '../shared/cli/phases.ts';
+import { foreignFolders } from '../shared/cli/record-copy.ts';
 import { findAnchors, findCode, findFileNames, findLinks, findScripts, namesPath } from './document.ts';
 
 const phases = listPhases();
@@ -153,9 +154,7 @@ describe('what is found in a document', () => {
 /** The files and folders of the repository, with `/`. */
 function listPaths(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true })
-    .filter(
-      ({ name }) => !['.git', 'node_modules', 'coverage', 'workspace', 'workspace-saves'].includes(name),
-    )
+    .filter(({ name }) => !foreignFolders.includes(name))
     .flatMap((entry) => {
       const path = join(folder, entry.name);
       const name = relative(root, path).split(sep).join('/');

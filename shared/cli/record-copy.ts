@@ -6,7 +6,14 @@ import { root } from './phases.ts';
 import { runDocumented } from './record-command.ts';
 
 /** The folders of the repository that hold nothing of it. */
-export const foreignFolders = ['node_modules', '.git', 'workspace', 'workspace-saves', 'coverage'];
+export const foreignFolders = [
+  'node_modules',
+  '.git',
+  '.mutants',
+  'workspace',
+  'workspace-saves',
+  'coverage',
+];
 
 // What the documents show in place of the temporary folder.
 const documentedHome = '/home/me';

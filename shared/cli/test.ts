@@ -1,14 +1,19 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { huntMutants } from '../mutants/hunt.ts';
+import { findProblem } from '../mutants/kill-table.ts';
+import { listMutants } from '../mutants/mutant.ts';
+import { isQuick } from '../mutants/quick-mutants.ts';
+import type { Verdict } from '../mutants/verdict.ts';
 import { runCommand } from './cli-error.ts';
 import { climbLadder } from './climb-ladder.ts';
 import { colour } from './colour.ts';
 import { formatGrid } from './ladder-grid.ts';
-import { root } from './phases.ts';
+import { listPhases, root } from './phases.ts';
 import { type Counts, formatCounts, runProjects, sum } from './run-projects.ts';
 
 // npm test: everything, in the order in which a mistake is found soonest. The last line counts the tests, and each
-// of types, lint and the pairs of the ladder that must fail as one.
+// of types, lint, the pairs of the ladder that must fail and the mutants as one.
 async function main(): Promise<void> {
   const counts: Counts[] = [];
 
@@ -30,6 +35,11 @@ async function main(): Promise<void> {
   printProblems(ladder.problems);
   counts.push(ladder.counts);
 
+  printHeading('Mutants: mistakes that the contract must notice');
+  const verdicts = await huntMutants(listPhases().flatMap(listMutants).filter(isQuick), false, console.log);
+  printProblems(verdicts.flatMap((verdict) => findProblem(verdict) ?? []));
+  counts.push(...verdicts.map(countVerdict));
+
   const total = sum(counts);
   process.exitCode = total.failed > 0 ? 1 : 0;
   console.log(`\n${formatCounts(total)}`);
@@ -41,6 +51,13 @@ function printHeading(text: string): void {
 
 function printProblems(problems: string[]): void {
   for (const problem of problems) console.log(`\n${colour.red('FAILED')} ${problem}`);
+}
+
+/** A mutant counts as one test, however many sentences it was tried with. */
+function countVerdict(verdict: Verdict): Counts {
+  const skipped = verdict.outcome === 'skipped' ? 1 : 0;
+  const failed = findProblem(verdict) ? 1 : 0;
+  return { passed: 1 - skipped - failed, failed, skipped };
 }
 
 /** Runs a tool of node_modules; it counts as one test. */

@@ -1,0 +1,46 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Phase } from '../cli/phases.ts';
+import { listMutants, type Mutant } from './mutant.ts';
+import { mutantsFolder } from './mutants-folder.ts';
+
+const file = join(mutantsFolder, 'break.json');
+
+/** What is remembered of one phase from one `npm run break` to the next. */
+interface Memory {
+  /** The mutant whose name is asked for, if there is one. */
+  hidden?: string;
+  /** Mutants that were found or told. */
+  known: string[];
+}
+
+/** The mutant of the phase that is to be found; undefined before the first start, and when it has been found. */
+export function readHidden(phase: Phase): Mutant | undefined {
+  const { hidden } = readMemory()[phase.name] ?? {};
+  return listMutants(phase).find(({ name }) => name === hidden);
+}
+
+/** Chooses a mutant at random, rather one that was not hidden yet, and remembers it. */
+export function hide(phase: Phase, candidates: Mutant[]): Mutant {
+  const { hidden, known = [] } = readMemory()[phase.name] ?? {};
+  const fresh = candidates.filter(({ name }) => name !== hidden && !known.includes(name));
+  const choice = fresh.length > 0 ? fresh : candidates;
+  const mutant = choice[Math.floor(Math.random() * choice.length)] as Mutant;
+  remember(phase, { hidden: mutant.name, known });
+  return mutant;
+}
+
+/** Remembers that the hidden mutant of the phase is known now. */
+export function uncover(phase: Phase, { name }: Mutant): void {
+  const { known = [] } = readMemory()[phase.name] ?? {};
+  remember(phase, { known: [...known.filter((it) => it !== name), name] });
+}
+
+function remember(phase: Phase, memory: Memory): void {
+  mkdirSync(mutantsFolder, { recursive: true });
+  writeFileSync(file, `${JSON.stringify({ ...readMemory(), [phase.name]: memory }, null, 2)}\n`);
+}
+
+function readMemory(): Record<string, Memory> {
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+}

@@ -1,0 +1,92 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { applyPatch, parsePatch } from 'diff';
+import { CliError } from '../cli/cli-error.ts';
+import { readPhaseFiles, readText } from '../cli/phase-files.ts';
+import type { Phase } from '../cli/phases.ts';
+
+/** A sentence of the contract that must fail. */
+export interface Expectation {
+  /** A file of shared/contract without its ending, such as '1-routing-paths'. */
+  file: string;
+  /** The names of its blocks and its own, joined by ' > '; `…` stands for any text. */
+  sentence: string;
+}
+
+const needs = ['redis', 'config'] as const;
+type Need = (typeof needs)[number];
+
+/** One plausible mistake in a phase, and what the contract has to say to it. */
+export interface Mutant {
+  phase: Phase;
+  name: string;
+  /** The mistake and what comes of it, in one line. */
+  story: string;
+  /** Without which it does not show from outside: a real Redis, a config other than that of the demo. */
+  needs: Need[];
+  fails: Expectation[];
+  /** Sentences that fail or not, by chance: the mistake is a race. */
+  may: Expectation[];
+  /** Unified diffs against the files of the phase. */
+  diff: string;
+}
+
+/** The mutants of a phase, by name. */
+export function listMutants(phase: Phase): Mutant[] {
+  const folder = join(import.meta.dirname, phase.name);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((file) => file.endsWith('.patch'))
+    .sort()
+    .map((file) => parseMutant(phase, file.replace(/\.patch$/, ''), readText(join(folder, file))));
+}
+
+/** The mutant of a phase that has this name; a CliError lists those there are. */
+export function findMutant(phase: Phase, name: string): Mutant {
+  const mutants = listMutants(phase);
+  const mutant = mutants.find((it) => it.name === name);
+  if (mutant) return mutant;
+  const known = mutants.map((it) => `\n  ${it.name}`).join('');
+  throw new CliError(`${phase.name} has no mutant "${name}". It has: ${known || 'none'}`);
+}
+
+/** Reads a patch: lines of `field: value`, which tools that apply patches skip, and diffs, as git writes them or plain. */
+export function parseMutant(phase: Phase, name: string, text: string): Mutant {
+  const begin = text.search(/^(?:diff |--- )/m);
+  const mutant: Mutant = { phase, name, story: '', needs: [], fails: [], may: [], diff: text.slice(begin) };
+  for (const line of text.slice(0, begin).split('\n')) {
+    const [, field, value = ''] = /^(\w+): (.+)$/.exec(line) ?? [];
+    const [, file, sentence] = /^([\w-]+): (.+)$/.exec(value) ?? [];
+    const need = needs.find((word) => word === value);
+    if (field === 'story') mutant.story = value;
+    else if (field === 'needs' && need) mutant.needs.push(need);
+    else if ((field === 'fails' || field === 'may') && file && sentence)
+      mutant[field].push({ file, sentence });
+    else if (line !== '')
+      throw new Error(`shared/mutants/${phase.name}/${name}.patch: cannot read "${line}"`);
+  }
+  return mutant;
+}
+
+/** The files of the phase with the mistake in them, by path, without its README. Throws when the patch does not fit. */
+export function plant({ phase, name, diff }: Mutant): Map<string, string> {
+  const files = readPhaseFiles(phase.folder);
+  files.delete('README.md');
+  for (const patch of parsePatch(diff)) {
+    const path = patch.oldFileName ?? '';
+    const planted = applyPatch(files.get(path) ?? '', patch);
+    if (planted === false) {
+      throw new CliError(
+        `shared/mutants/${phase.name}/${name}.patch does not fit ${phase.name}/${path}. Make it anew.`,
+      );
+    }
+    files.set(path, planted);
+  }
+  return files;
+}
+
+/** Writes the phase with the mistake in it to a folder, which is made. */
+export function writeMutant(mutant: Mutant, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  for (const [path, text] of plant(mutant)) writeFileSync(join(folder, path), text);
+}

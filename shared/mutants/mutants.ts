@@ -1,0 +1,50 @@
+import { readArguments } from '../cli/arguments.ts';
+import { CliError, runCommand } from '../cli/cli-error.ts';
+import { refuseWords } from '../cli/option-values.ts';
+import { findPhase, listPhases } from '../cli/phases.ts';
+import { huntMutants } from './hunt.ts';
+import { findProblem, formatKillTable } from './kill-table.ts';
+import { findMutant, listMutants, type Mutant } from './mutant.ts';
+
+const usage = `npm run mutants -- [PHASE] [NAME] [options]
+
+Puts one plausible mistake after the other into a copy of a phase, and demands that the contract notices: that exactly
+the sentences fail which the patch in shared/mutants names. Prints which sentences caught which mistake.
+  npm run mutants              every mutant of every phase
+  npm run mutants -- 3         those of phase 3
+  npm run mutants -- 3 NAME    that one
+
+  --all    holds the suites 1 to N against a mutant of phase N, not only the files it concerns; takes long
+  --list   the names and stories, without running anything
+  --help   this text`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = readArguments(usage, {
+    all: { type: 'boolean', default: false },
+    list: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  });
+  if (values.help) return console.log(usage);
+  const mutants = chooseMutants(positionals);
+  if (values.list) return console.log(listNames(mutants));
+  const verdicts = await huntMutants(mutants, values.all, console.log);
+  // vitest has set it, because sentences failed; that is what they should.
+  process.exitCode = 0;
+  console.log(`\n${formatKillTable(verdicts)}\n`);
+  const problems = verdicts.flatMap((verdict) => findProblem(verdict) ?? []);
+  if (problems.length > 0) throw new CliError(problems.join('\n\n'));
+  console.log('Next: npm run break -- 3 starts phase 3 with one of its mutants in it. Which one?');
+}
+
+function chooseMutants([word, name, ...surplus]: string[]): Mutant[] {
+  refuseWords(usage, surplus);
+  if (word === undefined) return listPhases().flatMap(listMutants);
+  const phase = findPhase(word);
+  return name === undefined ? listMutants(phase) : [findMutant(phase, name)];
+}
+
+function listNames(mutants: Mutant[]): string {
+  return mutants.map(({ phase, name, story }) => `${phase.name}/${name}\n  ${story}`).join('\n');
+}
+
+await runCommand(main);
