@@ -3,6 +3,7 @@ import { PassThrough } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Dispatcher, errors, Pool } from 'undici';
 import * as z from 'zod';
+import { connectWithin } from './connect.ts';
 import { answerHeaders, requestHeaders } from './headers.ts';
 import { BAD_REQUEST, Problem, sendProblem } from './problem.ts';
 
@@ -68,7 +69,7 @@ const ANSWERED = new Error('the client has its answer');
 /** Keeps the connections to one service. Node's defaults verify TLS certificates. */
 export function openPool(service: Service): Pool {
   return new Pool(new URL(service.url).origin, {
-    connect: { timeout: service.timeoutMs },
+    connect: connectWithin(service.timeoutMs),
     headersTimeout: 0, // Call keeps the time itself: this timer ticks in steps of half a second
     bodyTimeout: SILENCE_MS,
   });

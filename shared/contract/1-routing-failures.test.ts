@@ -382,13 +382,15 @@ describe('an answer that is cut short', () => {
     await alive();
   });
 
+  const chunk = 'Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n';
   test.each([
-    ['closed', (socket: Socket) => socket.destroy()],
-    ['reset', (socket: Socket) => socket.resetAndDestroy()],
-  ])('after a while (%s) is cut for the client at that moment', async (_, end) => {
+    ['closed', chunk, (socket: Socket) => socket.destroy()],
+    ['reset', chunk, (socket: Socket) => socket.resetAndDestroy()],
+    ['reset where no length is told', '\r\nfirst', (socket: Socket) => socket.resetAndDestroy()],
+  ])('after a while (%s) is cut for the client at that moment', async (_, body, end) => {
     let cut = () => {};
     react = (socket) => {
-      socket.write(`${head}Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n`);
+      socket.write(`${head}${body}`);
       cut = () => void end(socket);
     };
     const client = await connect(gateway);

@@ -8,6 +8,8 @@ const node = new Pool(NODE_URL);
 
 createServer((request, response) => {
   const { url, method, headers } = request;
+  // Else the service closes, too. undici 7 ends the process when that happens after the client has gone.
+  headers.connection = undefined;
   const pool = url.startsWith('/node/') ? node : fast;
   const body = method === 'GET' ? null : request;
   pool.dispatch(

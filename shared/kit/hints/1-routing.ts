@@ -82,6 +82,17 @@ export const hints: HintGroup[] = [
     code: { file: 'forward.ts', from: 'onResponseStart(' },
   },
   {
+    sentences: ['an answer > of a connection that ends before the client reads'],
+    contract:
+      'A service that closes its connection when it has answered, however slowly the client reads: the answer arrives complete, and nobody else notices.',
+    read: `${chapter}#traps-it-avoids`,
+    hints: [
+      'The service has sent all and is gone; the client reads the last bytes a second later. Who holds them meanwhile, and what does your HTTP client do when a connection ends while it is told to wait?',
+      'When nobody else gets an answer any more, look at the exit code: undici 7 fails an assertion when a connection ends while its parser is paused. Let the socket end only when all has been read.',
+    ],
+    code: { file: 'connect.ts', from: 'function holdEndBack(' },
+  },
+  {
     sentences: ['an answer > '],
     contract:
       'Status, 204, 304, HEAD with its length, redirects, compressed bodies, ranges, event streams and repeated fields such as `Set-Cookie` pass untouched.',
