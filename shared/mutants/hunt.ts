@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { TestModule } from 'vitest/node';
 import { runVitest } from '../cli/run-projects.ts';
-import { type Breakdown, breakdownsOf, type Fault, outside, sentencesOf } from '../kit/verdict.ts';
+import { type Breakdown, breakdownsOf, type Fault, sentencesOf } from '../kit/verdict.ts';
 import { type Mutant, writeMutant } from './mutant.ts';
 import { makeMutantsFolder } from './mutants-folder.ts';
 import { type Finding, judge, type Verdict } from './verdict.ts';
@@ -10,7 +10,7 @@ import { type Finding, judge, type Verdict } from './verdict.ts';
 // A sentence that hangs because of the mistake gets this long.
 const sentenceMs = 30_000;
 // The suites wait more than they compute, but each mutant is a gateway, or several, of its own.
-const atOnce = 2;
+const atOnce = 4;
 
 /**
  * Holds the contract against mutants and says what it finds: only the files whose sentences the patches name, or the
@@ -39,11 +39,11 @@ async function hunt(mutants: Mutant[], all: boolean, print: (line: string) => vo
   try {
     const projects = mutants.map((mutant) => toProject(mutant, join(folder, projectName(mutant)), all));
     const options = { config: false as const, maxWorkers: atOnce, projects };
-    return await runVitest(options, print, (modules, unhandled) =>
+    // Errors outside any file are left alone: a sentence that fails leaves promises behind that nobody waits for.
+    return await runVitest(options, print, (modules) =>
       mutants.map((mutant) => {
         const own = modules.filter(({ project }) => project.name === projectName(mutant));
-        const outsideFiles = unhandled.map((error) => toFinding('', outside(error)));
-        return judge(mutant, [...own.flatMap(readFindings), ...outsideFiles]);
+        return judge(mutant, own.flatMap(readFindings));
       }),
     );
   } finally {
