@@ -135,16 +135,28 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     await expectOneBucket('203.0.113.40', ['1.1.1.3', '203.0.113.40'], ['203.0.113.40', '10.0.0.1']);
   });
 
-  it('is written anew for the service: the client, then the proxy', async () => {
+  it('is written anew for the service: the client, then every proxy', async () => {
     const before = service.seen.length;
     await from('203.0.113.50');
     await from('6.6.6.6, 203.0.113.50');
     await from('2001:db8:5::1');
+    await from('6.6.6.6, 203.0.113.50, 10.1.2.3, 10.9.9.9');
     expect(toldSince(before)).toEqual([
       '203.0.113.50, 127.0.0.1',
       '203.0.113.50, 127.0.0.1',
       '2001:db8:5::1, 127.0.0.1',
+      '203.0.113.50, 10.1.2.3, 10.9.9.9, 127.0.0.1',
     ]);
+  });
+
+  it('brings X-Forwarded-Proto and X-Forwarded-Host along, as the client of the proxy saw them', async () => {
+    const before = service.seen.length;
+    const said = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'shop.example' };
+    await send(behindProxy, '/a/1', { headers: { ...said, 'X-Forwarded-For': '203.0.113.51' } });
+    expect(service.seen[before]?.headers).toMatchObject({
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'shop.example',
+    });
   });
 
   it('may be missing: then the proxy itself is the client', async () => {

@@ -80,7 +80,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     if (gateway === allowing) expect(answer.status).toBe(200);
     else {
       expectProblem(answer, 503, 'rate-limit-unavailable');
-      expect(answer.headers['retry-after']).toMatch(/^[1-9]\d*$/);
+      expect(answer.headers['retry-after']).toBe('1');
     }
   }
 
@@ -117,7 +117,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     await both((gateway) => expectAtOnce(gateway, 400));
     await expectOutages('redis lost');
     const lines = await both((gateway) => gateway.waitForLog(({ msg }) => msg === 'redis lost'));
-    expect(lines.map(({ level }) => level)).toEqual([40, 40]);
+    expect(lines.map(({ level, reason }) => [level, typeof reason])).toEqual(Array(2).fill([40, 'string']));
   });
 
   it('let earlier stages answer first, Redis or not', async () => {
@@ -178,8 +178,11 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
       const first = await Promise.all(Array.from({ length: 10 }, () => timed(() => ask(gateway))));
       for (const { result, ms } of first) {
         expectFailPath(gateway, result);
-        expect(ms).toBeLessThan(commandBudgetMs + noiseMs);
+        expect(ms, 'milliseconds until a call goes on').toBeLessThan(commandBudgetMs + noiseMs);
       }
+      // A busy machine holds up some of them, hardly the fastest of ten.
+      const fastestMs = Math.min(...first.map(({ ms }) => ms));
+      expect(fastestMs, 'milliseconds until the first of ten goes on').toBeLessThan(commandBudgetMs + 500);
       // Long enough for several probes, which hang as well.
       await expectAtOnce(gateway, 1_500);
       expect((await send(gateway, '/health')).status).toBe(200);
@@ -205,7 +208,6 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   it.each([
     ['a counter of another type', ['RPUSH', bucket, 'x'], ['DEL', bucket]],
     ['a counter that is no number', ['SET', bucket, 'many'], ['DEL', bucket]],
-    ['a counter that can grow no more', ['SET', bucket, '9223372036854775807'], ['DEL', bucket]],
     ['no memory left', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
     ['a replica that may not write', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
   ])('take an error of Redis for a failure: %s', async (_what, spoil, mend) => {

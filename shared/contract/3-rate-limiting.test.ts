@@ -69,7 +69,7 @@ function byPath(request: http.IncomingMessage, response: http.ServerResponse): v
   response.end(request.method === 'HEAD' || response.statusCode === 304 ? undefined : 'from the service');
 }
 
-const anonymousWindowMs = 2_000;
+const anonymousWindowMs = 1_900;
 
 describe.each([
   { store: 'a real Redis', available: redisAvailable },

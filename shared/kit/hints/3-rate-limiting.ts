@@ -27,7 +27,18 @@ export const hints: HintGroup[] = [
     code: { file: 'problem.ts', from: 'export function sendProblem(' },
   },
   {
-    sentences: ['when 100 calls come at once', 'of 400 calls at once'],
+    sentences: ['of 400 calls at once'],
+    contract:
+      'Per window exactly `limit` requests pass, however many come at once and however many gateways share the Redis.',
+    read: contract,
+    hints: [
+      'Did too many pass, or were calls not counted at all? The first is a gap between reading a counter and writing it. With the second, Redis had answered: did your process read it in time?',
+      'Count and decide in one step: a Lua script with INCR and the expiry. And a timer is due before a socket is read, so a busy process gives up a healthy Redis: when the 200 ms are over, let the event loop turn once more, with setImmediate, and look whether the answer is there.',
+    ],
+    code: { file: 'redis.ts', from: 'async count(' },
+  },
+  {
+    sentences: ['when 100 calls come at once'],
     contract:
       'Per window exactly `limit` requests pass, however many come at once and however many gateways share the Redis.',
     read: `${chapter}#what-it-does`,
@@ -74,9 +85,20 @@ export const hints: HintGroup[] = [
     code: { file: 'headers.ts', from: 'export function answerHeaders(' },
   },
   {
+    sentences: ['the fields > name policy'],
+    contract:
+      '`RateLimit-Policy: "identified";q=10;w=60` (limit, window in seconds, rounded up) and `RateLimit: "identified";r=9;t=60` (requests left, seconds left).',
+    read: contract,
+    hints: [
+      'Compare the letters one by one: q and w come from the config, r and t from the counter.',
+      'q is the limit, w the window and t the time left in whole seconds, rounded up from whole milliseconds, so that the first call says t = w. r is what is left after this call.',
+    ],
+    code: { file: 'rate-limit.ts', from: 'export function rateLimit(' },
+  },
+  {
     sentences: ['the fields > '],
     contract:
-      'Every answer that was counted carries two structured fields, of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy: "identified";q=10;w=60` (limit, window in seconds) and `RateLimit: "identified";r=9;t=60` (requests left, seconds left).',
+      'Every answer that was counted carries two structured fields, of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy: "identified";q=10;w=60` (limit, window in seconds, rounded up) and `RateLimit: "identified";r=9;t=60` (requests left, seconds left).',
     read: contract,
     hints: [
       'Which answers tell how much is left? More than the ones that succeed.',
@@ -140,13 +162,15 @@ export const hints: HintGroup[] = [
   {
     sentences: [
       'X-Forwarded-For from a trusted proxy > is written anew',
+      'X-Forwarded-For from a trusted proxy > brings',
       'X-Forwarded-For from a trusted proxy > may be missing',
     ],
-    contract: 'and the service gets `client, proxy`.',
+    contract:
+      'and the service gets the client, then the proxies behind it, the peer last. A member that is no address ends the reading: then the peer is counted. `X-Forwarded-Proto` and `X-Forwarded-Host` of such a proxy are passed on.',
     read: contract,
     hints: [
       'The service wants to know the whole way: who is on it?',
-      'Write X-Forwarded-For anew: the client that you found, then the proxies behind it, the peer last. Without the field the proxy itself is the client.',
+      'Write X-Forwarded-For anew: the client that you found, then the proxies behind it, the peer last. Without the field the proxy itself is the client. X-Forwarded-Proto and X-Forwarded-Host of a trusted proxy are the client’s own: pass them on.',
     ],
     code: { file: 'headers.ts', from: 'export function requestHeaders(' },
   },
