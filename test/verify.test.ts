@@ -162,6 +162,11 @@ describe.concurrent('a gateway of the phase before', () => {
     // A sentence about a start that is refused may be kept for another reason.
     expect(text).toMatch(new RegExp(`suite ${number}  open  [01] passed, \\d+ failed`));
     expect(code).toBe(1);
+    const hint = run('hint', [number, '--cmd', commandOf(before), '--failure', '2']);
+    expect(await hint.ended).toBe(0);
+    expect(hint.said()).toMatch(
+      new RegExp(`^Number 2 of \\d+ sentences that failed for phase ${number}`, 'm'),
+    );
   });
 
   test('keeps those of the older ones', async () => {
@@ -226,6 +231,9 @@ describe.concurrent('a failure', () => {
     expect(all.said()).toMatch(
       /phases\/2-client-identity\/identify\.ts:\d+\n +\d+ +const key = request\.headers/,
     );
+    const second = run('hint', ['2', '--cmd', command, '--failure', '2']);
+    expect(await second.ended).toBe(1);
+    expect(second.said()).toContain('--failure must be at most 1: that many sentences failed.');
   });
 
   test('shows raw bytes where curl cannot send the same', async () => {

@@ -28,10 +28,12 @@ export function acceptField(
 
 function addProperty(body: string, property: string, remark: string): string {
   const kept = body.trimEnd();
-  const comma = kept.endsWith(',') ? '' : ',';
-  if (!body.includes('\n')) return `${kept}${comma} ${property} `;
+  const comment = /[ \t]+\/\/[^\n]*$/.exec(kept)?.[0] ?? '';
+  const code = kept.slice(0, kept.length - comment.length);
+  const comma = code.endsWith(',') ? '' : ',';
+  if (!body.includes('\n')) return `${code}${comma} ${property} `;
   const indent = /\n([ \t]*)\S/.exec(body)?.[1] ?? '';
-  return `${kept}${comma}\n${indent}${property}, // ${remark}${body.slice(kept.length)}`;
+  return `${code}${comma}${comment}\n${indent}${property}, // ${remark}${body.slice(kept.length)}`;
 }
 
 function findClosingBrace(source: string, from: number): number | undefined {

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readArguments } from '../cli/arguments.ts';
-import { runCommand } from '../cli/cli-error.ts';
+import { CliError, runCommand } from '../cli/cli-error.ts';
 import { colour } from '../cli/colour.ts';
 import { readNumber, refuseWords } from '../cli/option-values.ts';
 import type { Phase } from '../cli/phases.ts';
@@ -15,10 +15,12 @@ import { readPhase } from './verify-options.ts';
 
 const levels = 3;
 const limitMs = 240_000;
+const mostFailures = 10_000;
 
 const usage = `npm run hint -- [PHASE] [options]
 
 Helps with the first sentence that failed in the last npm run verify; without one it judges first.
+  --failure N       with the Nth that failed instead, in the order of npm run verify
   --level N         how much help: 1 what to think of (default), 2 what to do, 3 the lines of the reference
   --cmd "COMMAND"   the gateway of that command, as in npm run verify
   --help            this text`;
@@ -26,6 +28,7 @@ Helps with the first sentence that failed in the last npm run verify; without on
 await runCommand(async () => {
   const { values, positionals } = readArguments(usage, {
     cmd: { type: 'string' },
+    failure: { type: 'string' },
     level: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   });
@@ -35,9 +38,10 @@ await runCommand(async () => {
   const phase = readPhase(word, values.cmd);
   const subject = readSubject(values.cmd);
   const level = readNumber('level', values.level, 1, [1, levels]);
+  const failure = readNumber('failure', values.failure, 1, [1, mostFailures]);
 
   const verdict = lastVerdict(subject, phase) ?? (await judgeNow(subject, phase));
-  if (verdict) console.log(`${await describe(verdict, subject, phase, level)}`);
+  if (verdict) console.log(`${await describe(verdict, subject, phase, failure, level)}`);
 });
 
 /** Judges up to the first failure; undefined when nothing fails. */
@@ -61,27 +65,31 @@ async function describe(
   verdict: LastVerdict,
   subject: Subject,
   phase: Phase,
+  failure: number,
   level: number,
 ): Promise<string> {
   const again = `npm run verify -- ${phase.number}${quoteCommand(subject)}`;
-  const [first] = verdict.failed;
-  if (!first) return `Nothing failed when it was judged${ageOf(verdict)}.\nNext: ${again}`;
-  const group = first.broken ? findStartHints(first.suite) : findHints(first.suite, first.name);
-  const count =
-    verdict.failed.length === 1 ? 'One sentence' : `The first of ${verdict.failed.length} sentences`;
+  const { length } = verdict.failed;
+  if (length === 0) return `Nothing failed when it was judged${ageOf(verdict)}.\nNext: ${again}`;
+  const failed = verdict.failed[failure - 1];
+  if (!failed) throw new CliError(`--failure must be at most ${length}: that many sentences failed.`);
+  const group = failed.broken ? findStartHints(failed.suite) : findHints(failed.suite, failed.name);
+  const which = failure === 1 ? 'The first' : `Number ${failure}`;
+  const count = length === 1 ? 'One sentence' : `${which} of ${length} sentences`;
+  const choice = failure === 1 ? '' : ` --failure ${failure}`;
   return [
     `${count} that failed for phase ${titleOf(phase)}${ageOf(verdict)}:`,
-    `  ${colour.bold(`suite ${first.suite}, ${first.name}`)}`,
-    ...(first.broken
+    `  ${colour.bold(`suite ${failed.suite}, ${failed.name}`)}`,
+    ...(failed.broken
       ? ['  It was not reached: the gateway does not start with the config of its suite.']
       : []),
     ...((await hasChanged(subject, verdict))
       ? [`  Your files have changed since. To know more: ${again}`]
       : []),
     '',
-    ...(group ? hintsOf(group, first.suite, level) : ['There are no hints for this suite yet.', '']),
+    ...(group ? hintsOf(group, failed.suite, level) : ['There are no hints for this suite yet.', '']),
     group && level < levels
-      ? `Next: mend it, or one more hint: npm run hint -- ${phase.number}${quoteCommand(subject)} --level ${level + 1}`
+      ? `Next: mend it, or one more hint: npm run hint -- ${phase.number}${quoteCommand(subject)}${choice} --level ${level + 1}`
       : `Next: mend it, then ${again}`,
   ].join('\n');
 }

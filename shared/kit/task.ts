@@ -122,7 +122,7 @@ async function sentencesOf(phase: Phase): Promise<string> {
   const blocks = groups.map(({ file, name, sentences }) =>
     [`**${name || file}**`, '', ...sentences.map((sentence) => `- ${sentence}`)].join('\n'),
   );
-  const head = `\`npm run verify -- ${phase.number}\` checks these ${count}, besides those of the phases before. A … stands for several values.`;
+  const head = `\`npm run verify -- ${phase.number}\` checks these ${count}, and those of the phases before. A … stands for several values, and verify counts each.`;
   return [head, ...blocks].join('\n\n');
 }
 
@@ -142,7 +142,7 @@ function places(phase: Phase, before: Phase | undefined): string {
     ...findChapters(phase).map((path) => `- The chapter: [${path}](../${path})`),
     `- The suite: ${suites.map((name) => `[${name}](../shared/contract/${name})`).join(', ')}`,
     '- Every field: [docs/config.md](../docs/config.md). Every refusal: [docs/errors.md](../docs/errors.md). The whole agreement: [docs/contract.md](../docs/contract.md)',
-    `- When you are done, or stuck for good: [the reference](../phases/${phase.name}/README.md)`,
+    `- The README of [the reference](../phases/${phase.name}/README.md), at any time: the flow, and the traps. Its code is for when you are done, or stuck for good`,
   ].join('\n');
 }
 
