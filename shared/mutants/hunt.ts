@@ -10,7 +10,7 @@ import { type Finding, judge, type Verdict } from './verdict.ts';
 // A sentence that hangs because of the mistake gets this long.
 const sentenceMs = 30_000;
 // The suites wait more than they compute, but each mutant is a gateway, or several, of its own.
-const atOnce = 4;
+const atOnce = 3;
 
 /**
  * Holds the contract against mutants and says what it finds: only the files whose sentences the patches name, or the
