@@ -147,7 +147,7 @@ export const scenarios: Scenario[] = [
     note: 'The same request from one client, some, and many.',
     parts: (withPeers) =>
       [1, 64, 1024].map((connections) => ({
-        label: `${connections} connections`,
+        label: connections === 1 ? '1 connection' : `${connections.toLocaleString('en')} connections`,
         load: { connections },
         subjects: few(withPeers),
       })),
@@ -155,7 +155,7 @@ export const scenarios: Scenario[] = [
   {
     name: 'slow',
     title: 'A slow service',
-    note: 'The service takes 500 ms; 5,000 requests are in flight all the time.',
+    note: 'The service takes 500 ms; 5,000 requests are in flight all the time. A slice lasts 4 s and begins with 5,000 new connections on either side of the gateway, so their set-up is in every figure.',
     rounds: 3,
     parts: (withPeers) => [
       {

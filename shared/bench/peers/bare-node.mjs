@@ -8,8 +8,9 @@ const node = new Pool(NODE_URL);
 
 createServer((request, response) => {
   const { url, method, headers } = request;
-  // Else the service closes, too. undici 7 ends the process when that happens after the client has gone.
-  headers.connection = undefined;
+  // A connection ends here, not at the service: undici 7 ends the process when that closes after the client has gone.
+  const closes = headers.connection === 'close';
+  if (closes) headers.connection = undefined;
   const pool = url.startsWith('/node/') ? node : fast;
   const body = method === 'GET' ? null : request;
   pool.dispatch(
@@ -17,6 +18,7 @@ createServer((request, response) => {
     {
       onRequestStart() {},
       onResponseStart(_controller, status, answerHeaders) {
+        if (closes) answerHeaders.connection = 'close';
         response.writeHead(status, answerHeaders);
       },
       onResponseData(controller, chunk) {
