@@ -79,7 +79,11 @@ export function forward(call, service, rest) {
     fail(INVALID); // nobody asked for another protocol
   });
   // Once there is an answer, that tells how the call ends: a service may hear only half of an upload and refuse it.
-  outgoing.on('error', (error) => answer ?? fail(problemOf(error, connected)));
+  // Only where nothing but the end of the connection ends the answer, Node takes a reset for a clean end.
+  outgoing.on('error', (error) => {
+    if (!answer) fail(problemOf(error, connected));
+    else if (error.code === 'ECONNRESET' && !tellsItsEnd(answer)) fail(RESET);
+  });
   call.leave = end;
 
   // The time of the service begins anew when the request is complete.
@@ -138,6 +142,10 @@ export function forward(call, service, rest) {
     if (connected && isUploading) timer.refresh();
     else fail(TIMEOUT);
   }
+}
+
+function tellsItsEnd({ headers }) {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }
 
 function problemOf(error, connected) {
