@@ -162,11 +162,6 @@ describe.concurrent('a gateway of the phase before', () => {
     // A sentence about a start that is refused may be kept for another reason.
     expect(text).toMatch(new RegExp(`suite ${number}  open  [01] passed, \\d+ failed`));
     expect(code).toBe(1);
-    const hint = run('hint', [number, '--cmd', commandOf(before), '--failure', '2']);
-    expect(await hint.ended).toBe(0);
-    expect(hint.said()).toMatch(
-      new RegExp(`^Number 2 of \\d+ sentences that failed for phase ${number}`, 'm'),
-    );
   });
 
   test('keeps those of the older ones', async () => {
