@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { get } from 'node:http';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -80,9 +81,7 @@ export function startGateway(
     async ready() {
       const deadline = AbortSignal.timeout(readyMs);
       while (!over && !deadline.aborted) {
-        const answer = await fetch(`${url}/health`, { signal: deadline }).catch(() => undefined);
-        await answer?.body?.cancel();
-        if (answer?.status === 200) return true;
+        if (await isHealthy(url, deadline)) return true;
         await sleep(50);
       }
       return false;
@@ -106,4 +105,14 @@ function forEachLine(stream: Readable | null, take: (line: string) => void): voi
 
 function exitCode(code: number | null, signal: NodeJS.Signals): number {
   return code ?? 128 + constants.signals[signal];
+}
+
+/** Not with fetch: it refuses some ports, such as 6679, and the system may have picked one of them. */
+function isHealthy(url: string, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    get(`${url}/health`, { agent: false, signal }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode === 200);
+    }).on('error', () => resolve(false));
+  });
 }
