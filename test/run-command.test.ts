@@ -108,6 +108,14 @@ describe('npm run phase:N', () => {
       .toEqual([false, false, false]);
   });
 
+  test('starts on a port that fetch and browsers refuse', async () => {
+    const refused = [6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697];
+    const free = await Promise.all(refused.map(isFree));
+    const { said, url } = await start(['1', '--port', String(refused[free.indexOf(true)])]);
+    expect(url).toMatch(/:6\d{3}$/);
+    expect(said()).toContain('Phase 1-routing is ready.');
+  });
+
   test('without a number: the newest phase', async () => {
     const { said } = await start([]);
     expect(said()).toContain(`Phase ${listPhases().at(-1)?.name} is ready.`);

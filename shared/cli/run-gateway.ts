@@ -1,11 +1,11 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { get } from 'node:http';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ask } from './ask.ts';
 import { type Phase, root } from './phases.ts';
 
 const readyMs = 30_000;
@@ -81,7 +81,7 @@ export function startGateway(
     async ready() {
       const deadline = AbortSignal.timeout(readyMs);
       while (!over && !deadline.aborted) {
-        if (await isHealthy(url, deadline)) return true;
+        if ((await ask(port, 'GET', '/health'))?.status === 200) return true;
         await sleep(50);
       }
       return false;
@@ -105,14 +105,4 @@ function forEachLine(stream: Readable | null, take: (line: string) => void): voi
 
 function exitCode(code: number | null, signal: NodeJS.Signals): number {
   return code ?? 128 + constants.signals[signal];
-}
-
-/** Not with fetch: it refuses some ports, such as 6679, and the system may have picked one of them. */
-function isHealthy(url: string, signal: AbortSignal): Promise<boolean> {
-  return new Promise((resolve) => {
-    get(`${url}/health`, { agent: false, signal }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode === 200);
-    }).on('error', () => resolve(false));
-  });
 }

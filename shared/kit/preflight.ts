@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ask } from '../cli/ask.ts';
 import { CliError } from '../cli/cli-error.ts';
 import { listPhases, type Phase, root } from '../cli/phases.ts';
 import { freePort } from '../contract/harness/free-port.ts';
@@ -136,7 +136,7 @@ async function probe(port: number, { command }: Subject, death: () => string | u
     ['POST', '/no/route/leads/there?x=1'],
     ['DELETE', '/nor/there'],
   ];
-  const answers = await Promise.all(requests.map(([method, target]) => ask(port, method, target)));
+  const answers = await Promise.all(requests.map(([method, target]) => ask(port, method, target, probeMs)));
   const shown = requests.map(
     ([method, target], i) =>
       `  ${method} ${target} gets ${answers[i]?.status ?? `no answer within ${probeMs / 1_000} s`}`,
@@ -171,18 +171,6 @@ async function checkStop(child: ChildProcess, port: number, { command }: Subject
       'It is a wrapper that keeps the signal to itself, as "go run", "cargo run" and some scripts do.\n' +
       'Next: name the program itself. Build it first, such as go build -o workspace/gw ./gw, then --cmd workspace/gw',
   );
-}
-
-function ask(port: number, method: string, path: string): Promise<{ status: number } | undefined> {
-  return new Promise((resolve) => {
-    const request = http.request({ host, port, method, path, agent: false, timeout: probeMs }, (response) => {
-      response.resume();
-      resolve({ status: response.statusCode ?? 0 });
-    });
-    request.on('timeout', () => request.destroy());
-    request.on('error', () => resolve(undefined));
-    request.end();
-  });
 }
 
 async function findElsewhere(port: number): Promise<string> {

@@ -1,0 +1,25 @@
+import { request } from 'node:http';
+
+/**
+ * Asks 127.0.0.1 on a connection of its own; undefined without an answer within `timeoutMs`. Not with fetch: it refuses
+ * some ports where a gateway may well listen, such as 6000.
+ */
+export function ask(
+  port: number,
+  method: string,
+  path: string,
+  timeoutMs = 5_000,
+): Promise<{ status: number } | undefined> {
+  return new Promise((resolve) => {
+    const call = request(
+      { host: '127.0.0.1', port, method, path, agent: false, timeout: timeoutMs },
+      (answer) => {
+        answer.resume();
+        resolve({ status: answer.statusCode ?? 0 });
+      },
+    );
+    call.on('timeout', () => call.destroy());
+    call.on('error', () => resolve(undefined));
+    call.end();
+  });
+}
