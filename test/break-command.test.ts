@@ -3,10 +3,9 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { findPhase } from '../shared/cli/phases.ts';
 import { listMutants } from '../shared/mutants/mutant.ts';
-import { runScript, startScript } from './processes.ts';
+import { startProcess } from './processes.ts';
 import { makeSandbox, type Sandbox } from './sandbox.ts';
 
-const script = 'shared/mutants/break.ts';
 const patience = { timeout: 25_000, interval: 25 };
 const anyPorts = ['--port', '0', '--inventory-port', '0', '--orders-port', '0'];
 const mutants = (phase: string) => listMutants(findPhase(phase));
@@ -21,13 +20,15 @@ beforeEach(() => {
   sandbox = makeSandbox({}, ['shared/upstreams', 'shared/mutants', 'phases']);
 });
 
-const run = (...words: string[]) => runScript(script, words, {}, sandbox.folder);
+const run = (...words: string[]) => sandbox.mutants('break', words);
 const hide = (phase: string, hidden: string) =>
   sandbox.write('.mutants/break.json', JSON.stringify({ [findPhase(phase).name]: { hidden, known: [] } }));
 
 /** Starts it, and waits until it has said everything. */
 async function start(words: string[], env: NodeJS.ProcessEnv = {}) {
-  const { child, ended, stdout, output } = startScript(script, [...words, ...anyPorts], env, sandbox.folder);
+  const script = ['--import', 'tsx', 'shared/mutants/break.ts', ...words, ...anyPorts];
+  const plain = { REDIS_URL: '', NO_COLOR: '1', FORCE_COLOR: undefined, ...env };
+  const { child, ended, stdout, output } = startProcess(process.execPath, script, plain, sandbox.folder);
   await expect.poll(() => child.exitCode !== null || stdout().includes('--reveal'), patience).toBe(true);
   expect(child.exitCode, output()).toBeNull();
   const [, url = ''] = /gateway +(http\S+)/.exec(stdout()) ?? [];

@@ -8,7 +8,7 @@ import { findProblem, formatKillTable } from '../shared/mutants/kill-table.ts';
 import { listMutants, type Mutant, parseMutant, plant, writeMutant } from '../shared/mutants/mutant.ts';
 import { makeMutantsFolder } from '../shared/mutants/mutants-folder.ts';
 import { type Finding, judge } from '../shared/mutants/verdict.ts';
-import { runScript } from './processes.ts';
+import { makeSandbox } from './sandbox.ts';
 
 const phases = listPhases();
 const mutants = phases.flatMap(listMutants);
@@ -43,8 +43,8 @@ describe.each(mutants)('the mutant $phase.name/$name', (mutant) => {
   });
 });
 
-// A mistake that the compiler sees needs no contract. One mutant of each phase makes a program: in two copies of a phase
-// the declarations of what a request carries would collide.
+// A mistake that the compiler sees needs no contract. One mutant of each phase makes a program: in two copies of a
+// phase the declarations of what a request carries would collide.
 const crowd = Math.max(...phases.map((phase) => listMutants(phase).length));
 test.each(Array.from({ length: crowd }, (_, i) => i))('the compiler accepts mutant %i of each phase', (i) => {
   const program = join(folder, `program-${i}`);
@@ -200,7 +200,13 @@ Next: read why, then name in shared/mutants/3-third/a-name.patch exactly what mu
 });
 
 describe('npm run mutants', () => {
-  const run = (...words: string[]) => runScript('shared/mutants/mutants.ts', words);
+  const { mutants: runIn } = makeSandbox({}, [
+    'phases',
+    'shared/contract',
+    'shared/mutants',
+    'shared/upstreams',
+  ]);
+  const run = (...words: string[]) => runIn('mutants', words);
 
   test('tries one, and says which sentences caught it', async () => {
     const { code, stdout, stderr } = await run('2', 'key-in-query');
@@ -215,6 +221,7 @@ describe('npm run mutants', () => {
     const { stdout } = await run('--list');
     for (const { phase, name, story } of mutants)
       expect(stdout).toContain(`${phase.name}/${name}\n  ${story}\n`);
+    expect(stdout).toMatch(/\nNext: npm run mutants -- 1 [a-z-]+, .*\n$/);
   });
 
   test.each([

@@ -8,7 +8,6 @@ export interface Running {
   readonly child: ChildProcess;
   readonly ended: Promise<number | null>;
   stdout(): string;
-  stderr(): string;
   /** Both streams, for messages. */
   output(): string;
 }
@@ -44,40 +43,15 @@ export function startProcess(
   });
   running.add(child);
   let stdout = '';
-  let stderr = '';
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
     output += text;
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
     output += text;
   });
   const ended = once(child, 'close').then(([code]) => code as number | null);
   child.once('exit', () => running.delete(child));
-  return { child, ended, stdout: () => stdout, stderr: () => stderr, output: () => output };
-}
-
-/** Runs a script of the repository to its end, without npm and colours. */
-export async function runScript(
-  script: string,
-  words: string[],
-  env: NodeJS.ProcessEnv = {},
-  cwd = root,
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const { ended, stdout, stderr } = startScript(script, words, env, cwd);
-  const code = await ended;
-  return { code, stdout: stdout(), stderr: stderr() };
-}
-
-/** Starts a script of the repository, without npm and colours. */
-export function startScript(
-  script: string,
-  words: string[],
-  env: NodeJS.ProcessEnv = {},
-  cwd = root,
-): Running {
-  const plain = { REDIS_URL: '', NO_COLOR: '1', FORCE_COLOR: undefined, ...env };
-  return startProcess(process.execPath, ['--import', 'tsx', script, ...words], plain, cwd);
+  return { child, ended, stdout: () => stdout, output: () => output };
 }

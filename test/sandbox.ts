@@ -22,6 +22,8 @@ export interface Sandbox {
   run(command: string, words?: string[], env?: Record<string, string>): Promise<Result>;
   /** Runs shared/kit/COMMAND.ts there. */
   kit(command: string, words?: string[], env?: Record<string, string>): Promise<Result>;
+  /** Runs shared/mutants/COMMAND.ts there. */
+  mutants(command: string, words?: string[], env?: Record<string, string>): Promise<Result>;
   git(...words: string[]): Promise<Result>;
 }
 
@@ -80,14 +82,17 @@ export function openSandbox(folder: string, files: Record<string, string> = {}):
       });
     });
   };
+  const scripts =
+    (place: string): Sandbox['run'] =>
+    (command, words = [], env) =>
+      execute(process.execPath, ['--import', 'tsx', `shared/${place}/${command}.ts`, ...words], env);
   return {
     read: (path) => readFileSync(join(folder, path), 'utf8'),
     write,
     folder,
-    run: (command, words = [], env) =>
-      execute(process.execPath, ['--import', 'tsx', `shared/cli/${command}.ts`, ...words], env),
-    kit: (command, words = [], env) =>
-      execute(process.execPath, ['--import', 'tsx', `shared/kit/${command}.ts`, ...words], env),
+    run: scripts('cli'),
+    kit: scripts('kit'),
+    mutants: scripts('mutants'),
     git: (...words) => execute('git', [...gitOptions, ...words]),
   };
 }

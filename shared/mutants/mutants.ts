@@ -44,7 +44,11 @@ function chooseMutants([word, name, ...surplus]: string[]): Mutant[] {
 }
 
 function listNames(mutants: Mutant[]): string {
-  return mutants.map(({ phase, name, story }) => `${phase.name}/${name}\n  ${story}`).join('\n');
+  const lines = mutants.map(({ phase, name, story }) => `${phase.name}/${name}\n  ${story}`);
+  const [first] = mutants;
+  if (first)
+    lines.push('', `Next: npm run mutants -- ${first.phase.number} ${first.name}, or another of them`);
+  return lines.join('\n');
 }
 
 await runCommand(main);
