@@ -228,7 +228,7 @@ describe.concurrent('a failure', () => {
     );
     const second = run('hint', ['2', '--cmd', command, '--failure', '2']);
     expect(await second.ended).toBe(1);
-    expect(second.said()).toContain('--failure must be at most 1: that many sentences failed.');
+    expect(second.said()).toContain('--failure takes a whole number from 1 to 1');
   });
 
   test('shows raw bytes where curl cannot send the same', async () => {

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readArguments } from '../cli/arguments.ts';
-import { CliError, runCommand } from '../cli/cli-error.ts';
+import { runCommand } from '../cli/cli-error.ts';
 import { colour } from '../cli/colour.ts';
 import { readNumber, refuseWords } from '../cli/option-values.ts';
 import type { Phase } from '../cli/phases.ts';
@@ -15,7 +15,6 @@ import { readPhase } from './verify-options.ts';
 
 const levels = 3;
 const limitMs = 240_000;
-const mostFailures = 10_000;
 
 const usage = `npm run hint -- [PHASE] [options]
 
@@ -38,10 +37,11 @@ await runCommand(async () => {
   const phase = readPhase(word, values.cmd);
   const subject = readSubject(values.cmd);
   const level = readNumber('level', values.level, 1, [1, levels]);
-  const failure = readNumber('failure', values.failure, 1, [1, mostFailures]);
 
   const verdict = lastVerdict(subject, phase) ?? (await judgeNow(subject, phase));
-  if (verdict) console.log(`${await describe(verdict, subject, phase, failure, level)}`);
+  if (!verdict) return;
+  const failure = readNumber('failure', values.failure, 1, [1, Math.max(1, verdict.failed.length)]);
+  console.log(await describe(verdict, subject, phase, failure, level));
 });
 
 /** Judges up to the first failure; undefined when nothing fails. */
@@ -69,12 +69,11 @@ async function describe(
   level: number,
 ): Promise<string> {
   const again = `npm run verify -- ${phase.number}${quoteCommand(subject)}`;
-  const { length } = verdict.failed;
-  if (length === 0) return `Nothing failed when it was judged${ageOf(verdict)}.\nNext: ${again}`;
   const failed = verdict.failed[failure - 1];
-  if (!failed) throw new CliError(`--failure must be at most ${length}: that many sentences failed.`);
+  if (!failed) return `Nothing failed when it was judged${ageOf(verdict)}.\nNext: ${again}`;
   const group = failed.broken ? findStartHints(failed.suite) : findHints(failed.suite, failed.name);
   const which = failure === 1 ? 'The first' : `Number ${failure}`;
+  const { length } = verdict.failed;
   const count = length === 1 ? 'One sentence' : `${which} of ${length} sentences`;
   const choice = failure === 1 ? '' : ` --failure ${failure}`;
   return [
