@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type http from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, expectProblem, send, until } from './harness/client.ts';
+import { type Answer, connect, expectProblem, send, until } from './harness/client.ts';
 import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
 import { type RedisServer, redisAvailable, startRedis } from './harness/redis.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
@@ -203,6 +203,25 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     );
     const found = allowing.log().find(({ msg }) => msg === 'redis found');
     expect(found).toMatchObject({ level: 30 });
+  });
+
+  it('ask no service for a client that left while they waited for a frozen one', async () => {
+    const before = service.begun();
+    redis.freeze();
+    await both(async (gateway) => {
+      const client = await connect(gateway);
+      await new Promise((resolve) => client.socket.write('GET /a/left HTTP/1.1\r\nHost: a\r\n\r\n', resolve));
+      client.socket.destroy();
+      const line = await gateway.waitForLog(({ path }) => path === '/a/left');
+      expect(line).toMatchObject({ status: 499 });
+      // When Redis is lost the wait is over, and the request would have gone on, before this one.
+      await until(() => outages(gateway).at(-1) === 'redis lost', 'the log says redis lost');
+      expectFailPath(gateway, await ask(gateway));
+    });
+    const calls = service.begun() - before;
+    redis.thaw();
+    await both((gateway) => counts(gateway));
+    expect(calls, 'calls, one of them for a client that stayed').toBe(1);
   });
 
   it.each([

@@ -279,6 +279,16 @@ export const hints: HintGroup[] = [
     code: { file: 'redis.ts', from: '#lose(' },
   },
   {
+    sentences: ['ask no service for a client that left'],
+    contract: 'No call is made for a client that has left.',
+    read: 'docs/contract.md#phase-1-routing',
+    hints: [
+      'Your limit stage waits for Redis. What may have happened to the client meanwhile?',
+      'The response has closed before the next stage begins, and will not close again: look whether it is destroyed before the call is made, and before a refusal is written.',
+    ],
+    code: { file: 'forward.ts', from: 'export function forward(' },
+  },
+  {
     sentences: ['two gateways whose Redis fails > '],
     contract:
       'after 200 ms the request goes on without it, and from then on no request waits until Redis has answered in the background.',
