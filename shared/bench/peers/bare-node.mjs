@@ -8,7 +8,7 @@ const node = new Pool(NODE_URL);
 
 createServer((request, response) => {
   const { url, method, headers } = request;
-  // A connection ends here, not at the service: undici 7 ends the process when that closes after the client has gone.
+  // A connection ends here, not at the service: undici 7 ends the process when that closes after the client left.
   const closes = headers.connection === 'close';
   if (closes) headers.connection = undefined;
   const pool = url.startsWith('/node/') ? node : fast;
