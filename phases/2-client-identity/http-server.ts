@@ -8,6 +8,9 @@ import { refuseUnparsed } from './well-formed.ts';
 // A connection on which nothing moves for this long, beyond the longest wait for a service, is closed.
 const SILENCE_MS = 300_000;
 
+// The first request of a connection may be on its way, or unread, when the gateway is told to stop.
+const FIRST_REQUEST_MS = 500;
+
 /**
  * A Fastify that stays out of the way: it leaves bodies alone, refuses in one format, and drains when it
  * closes. `observe` sees the requests that fail before any hook runs; `longestTimeoutMs` is that of the
@@ -59,7 +62,10 @@ export function createServer(
     socket.once('close', () => sockets.delete(socket));
   });
   server.addHook('preClose', async () => {
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+    const closeUnused = () => {
+      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+    };
+    setTimeout(closeUnused, FIRST_REQUEST_MS).unref();
   });
   return server;
 }

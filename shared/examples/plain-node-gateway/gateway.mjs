@@ -11,6 +11,9 @@ const CLIENT_LEFT = 499;
 // A connection on which nothing moves for this long, beyond the longest wait for a service, is closed.
 const SILENCE_MS = 300_000;
 
+// The first request of a connection may be on its way, or unread, when the gateway is told to stop.
+const FIRST_REQUEST_MS = 500;
+
 /** Builds the gateway: its server, ready to listen, and `stop`. Read `serve` to follow a request. */
 export function createGateway(config, log) {
   const services = new Map(Object.entries(config.services).map(([name, it]) => [name, openService(it)]));
@@ -85,7 +88,10 @@ export function createGateway(config, log) {
     }
     server.close(done);
     // To Node a connection on which nothing was ever sent is not idle.
-    for (const socket of connections.keys()) if (socket.bytesRead === 0) socket.destroy();
+    const closeUnused = () => {
+      for (const socket of connections.keys()) if (socket.bytesRead === 0) socket.destroy();
+    };
+    setTimeout(closeUnused, FIRST_REQUEST_MS).unref();
   }
 
   return { server, stop };

@@ -441,7 +441,7 @@ export const hints: HintGroup[] = [
     read: 'docs/contract.md#signals',
     hints: [
       'What may still happen after the signal, what must not, and what ends the waiting?',
-      'Close the listener, close idle connections (also those on which nothing was ever sent, which Node does not call idle), answer what is in flight with Connection: close, exit with 0 when all is done, and cut off the rest after 10 s. A wrapper such as a shell script must hand the signal on.',
+      'Close the listener, close idle connections (also those on which nothing is sent, which Node does not call idle; but the first request of one may be on its way, so give it half a second), answer what is in flight with Connection: close, exit with 0 when all is done, and cut off the rest after 10 s. A wrapper such as a shell script must hand the signal on.',
     ],
     code: { file: 'server.ts', from: 'const stop = async' },
   },
