@@ -208,7 +208,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   it('ask no service for a client that left while they waited for a frozen one', async () => {
     const before = service.begun();
     redis.freeze();
-    await both(async (gateway) => {
+    const frozen = both(async (gateway) => {
       const client = await connect(gateway);
       await new Promise((resolve) => client.socket.write('GET /a/left HTTP/1.1\r\nHost: a\r\n\r\n', resolve));
       client.socket.destroy();
@@ -218,8 +218,8 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
       await until(() => outages(gateway).at(-1) === 'redis lost', 'the log says redis lost');
       expectFailPath(gateway, await ask(gateway));
     });
+    await frozen.finally(() => redis.thaw());
     const calls = service.begun() - before;
-    redis.thaw();
     await both((gateway) => counts(gateway));
     expect(calls, 'calls, one of them for a client that stayed').toBe(1);
   });
