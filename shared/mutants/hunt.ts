@@ -1,6 +1,8 @@
-import { rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { TestModule } from 'vitest/node';
+import { root } from '../cli/phases.ts';
 import { runVitest } from '../cli/run-projects.ts';
 import { type Breakdown, breakdownsOf, type Fault, sentencesOf } from '../kit/verdict.ts';
 import { type Mutant, writeMutant } from './mutant.ts';
@@ -37,6 +39,8 @@ export async function huntMutants(
 async function hunt(mutants: Mutant[], all: boolean, print: (line: string) => void): Promise<Verdict[]> {
   const folder = makeMutantsFolder();
   try {
+    for (const mutant of mutants) writeMutant(mutant, join(folder, projectName(mutant)));
+    compile(folder);
     const projects = mutants.map((mutant) => toProject(mutant, join(folder, projectName(mutant)), all));
     const options = { config: false as const, maxWorkers: atOnce, projects };
     // Errors outside any file are left alone: a sentence that fails leaves promises behind that nobody waits for.
@@ -51,12 +55,20 @@ async function hunt(mutants: Mutant[], all: boolean, print: (line: string) => vo
   }
 }
 
+/** Makes JavaScript of what is in the folder: a run starts gateways by the hundred, and tsx takes a third of each start. */
+function compile(folder: string): void {
+  const compilerOptions = { noEmit: false, noCheck: true, rewriteRelativeImportExtensions: true };
+  const config = { extends: join(root, 'tsconfig.json'), compilerOptions, include: ['.'] };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  execFileSync(process.execPath, [compiler, '-p', folder], { stdio: 'inherit' });
+}
+
 function projectName({ phase, name }: Mutant): string {
   return `${phase.name}/${name}`;
 }
 
 function toProject(mutant: Mutant, folder: string, all: boolean) {
-  writeMutant(mutant, folder);
   const { number } = mutant.phase;
   const suites = Array.from({ length: number }, (_, i) => `shared/contract/${i + 1}-*.test.ts`);
   const named = [...new Set(mutant.fails.map(({ file }) => `shared/contract/${file}.test.ts`))];
@@ -65,7 +77,7 @@ function toProject(mutant: Mutant, folder: string, all: boolean) {
       name: projectName(mutant),
       include: all ? suites : named,
       env: {
-        GATEWAY_COMMAND: JSON.stringify(['node', '--import', 'tsx', join(folder, 'server.ts')]),
+        GATEWAY_COMMAND: JSON.stringify(['node', join(folder, 'server.js')]),
         GATEWAY_LEVEL: String(number),
       },
       testTimeout: sentenceMs,
