@@ -231,6 +231,16 @@ describe.concurrent('a failure', () => {
     expect(second.said()).toContain('--failure takes a whole number from 1 to 1');
   });
 
+  test('other than the first is helped with by --failure', async () => {
+    const command = emptyKey('second');
+    await verify('2', '--cmd', command, '--sentence', 'treats an empty key as unknown, not absent');
+    const hint = run('hint', ['2', '--cmd', command, '--failure', '2']);
+    expect(await hint.ended).toBe(0);
+    expect(hint.said()).toMatch(/^Number 2 of 2 sentences that failed for phase 2/m);
+    expect(hint.said()).toContain('treats an empty key as unknown, not absent, on /api/orders/1');
+    expect(hint.said()).toContain(`npm run hint -- 2 --cmd "${command}" --failure 2 --level 2`);
+  });
+
   test('shows raw bytes where curl cannot send the same', async () => {
     const command = spoil('two-hosts', 'well-formed.mjs', 'host.length === 1', 'host.length > 0');
     const { text } = await verify('2', '--cmd', command, '--sentence', 'the same Host twice');
