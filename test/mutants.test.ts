@@ -200,7 +200,8 @@ Next: read why, then name in shared/mutants/3-third/a-name.patch exactly what mu
 });
 
 describe('npm run mutants', () => {
-  const { mutants: runIn } = makeSandbox({}, [
+  const noProgram = 'story: It has a typo.\n\n--- typo.ts\n+++ typo.ts\n@@ -0,0 +1 @@\n+const = 1;\n';
+  const { mutants: runIn } = makeSandbox({ 'shared/mutants/1-routing/typo.patch': noProgram }, [
     'phases',
     'shared/contract',
     'shared/mutants',
@@ -228,6 +229,7 @@ describe('npm run mutants', () => {
     [['9'], /no phase "9"/],
     [['2', 'none'], /^2-client-identity has no mutant "none"\. It has: \n {2}access-by-url\n/],
     [['2', 'key-in-query', 'x'], /Did not expect "x"/],
+    [['1', 'typo'], /^A mutant is no program\. Mend its patch in shared\/mutants:\n.*\/typo\/typo\.ts\(1,/],
     [['--every'], /Unknown option '--every'.*--all/s],
   ])('refuses %j without a stack', async (words, message) => {
     const { code, stderr } = await run(...words);

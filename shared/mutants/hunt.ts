@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { TestModule } from 'vitest/node';
+import { CliError } from '../cli/cli-error.ts';
 import { root } from '../cli/phases.ts';
 import { runVitest } from '../cli/run-projects.ts';
 import { type Breakdown, breakdownsOf, type Fault, sentencesOf } from '../kit/verdict.ts';
@@ -61,7 +62,9 @@ function compile(folder: string): void {
   const config = { extends: join(root, 'tsconfig.json'), compilerOptions, include: ['.'] };
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  execFileSync(process.execPath, [compiler, '-p', folder], { stdio: 'inherit' });
+  const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' });
+  if (status !== 0)
+    throw new CliError(`A mutant is no program. Mend its patch in shared/mutants:\n${stdout}`);
 }
 
 function projectName({ phase, name }: Mutant): string {
