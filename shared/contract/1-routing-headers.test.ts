@@ -212,7 +212,7 @@ describe('what the gateway tells the service', () => {
     });
     const { headers, rawHeaders } = onlySeen();
     expect(
-      rawHeaders.filter((_, i) => i % 2 === 1).filter((value) => /6\.6\.6|evil|666/.test(value)),
+      rawHeaders.filter((_, i) => i % 2 === 1).filter((value) => /6\.6\.6|evil|^666$/.test(value)),
     ).toEqual([]);
     expect(headers).toMatchObject({
       'x-forwarded-for': '127.0.0.1',
