@@ -17,7 +17,7 @@ export const explanations: {
     },
     {
       phase: 3,
-      text: 'One round trip to Redis: a command written, a reply parsed, and a promise that waits in between. It is the only stage that asks somebody else.',
+      text: 'One round trip to Redis: a command written, a reply parsed, and a promise that waits in between. Beside forward it is the only stage that waits for another process.',
     },
     {
       phase: 4,
@@ -34,11 +34,11 @@ export const explanations: {
     'phase 1 / fast-gateway':
       'The same floor: two socket writes and two HTTP parsers, which both gateways pay.',
     'phase 1 / nginx':
-      'nginx parses and writes in C, with one process and no garbage. Bare node:http with undici misses the goal too, or just meets it.',
+      'nginx parses and writes in C, with one process and no garbage. Bare node:http with undici misses the goal too.',
     'phase 5 / phase 4':
-      'At the edge of it: the median lies within the noise on either side. The profile has the three fields for the service and the one for the client first (their validation and their bytes), then the clock readings and the record of the request.',
+      'At the edge: the difference is within the noise. The profile has the three fields for the service and the one for the client first (their validation and their bytes), then the clock readings and the record of the request.',
     'phase 3 with its access log / without':
-      'A line costs some 15 to 20 µs in the midst of other work, though 5 in a loop of its own: its code and its data are cold each time. Batches and JSON.stringify were tried, see below.',
+      'A line costs some 15 to 25 µs in the midst of other work, though 5 in a loop of its own: its code and its data are cold each time. Batches and JSON.stringify were tried, see below.',
     'phase 4 with its access log / without': 'As for phase 3.',
     'phase 2 with its access log / without': 'As for phase 3.',
     'phase 5 with its access log / without': 'As for phase 3, with five more fields.',

@@ -34,16 +34,17 @@ export function writeReport(results: Results): string[] {
 function toPage(results: Results): string {
   const judged = judge(results);
   const missed = judged.filter(({ met }) => met === false);
+  const soaked = results.found.some(({ name }) => name === 'soak');
   return `${[
     '# What each phase costs',
-    `This page is generated: \`npm run bench -- --peers --report\`. It was measured on ${results.date.slice(0, 10)}.`,
-    'The figure to look at is the CPU time of the gateway per request, user and system, as the operating system counts it: it stays true when the machine is busy with something else. Slices of one second alternate between all subjects, round after round; a ratio is the median of the ratios within the rounds. Where differences are small, all subjects are started three times for a third of the rounds each, because V8 optimises the same code differently from process to process. Every figure is a median, with its lowest and highest value in brackets.',
+    `This page is generated: \`npm run bench -- --peers ${soaked ? '--soak ' : ''}--report\`. It was measured on ${results.date.slice(0, 10)}.`,
+    'The figure to look at is the CPU time of the gateway per request, user and system, as the operating system counts it: it stays true when the machine is busy with something else. Slices of one second alternate between all subjects, round after round; each round gives one ratio, and the figure is their median, so it may differ from the quotient of two medians. Where differences are small, all subjects are started three times for a third of the rounds each, because V8 optimises the same code differently from process to process. Every figure is a median, with its lowest and highest value in brackets. Where a phase that does more seems to cost less and the brackets overlap, the difference is chance.',
     ...(results.quick ? ['**This was a quick run. Its figures are rough.**'] : []),
     toMarkdown([['machine', ''], ...Object.entries({ ...results.machine, rounds: String(results.rounds) })]),
     '## The price of each phase',
     ...prices(results),
     '## Goals',
-    noiseSentence(results),
+    `The goals were set before anything was measured; only that of phase 4 / phase 3 is 1 plus the noise of the run, because a closed circuit should cost nothing that can be seen. ${noiseSentence(results)}`,
     toMarkdown(goalRows(judged)),
     ...(missed.length > 0 ? ['### What misses, and why', ...missed.map(explain)] : []),
     '## What was tried',
@@ -91,7 +92,7 @@ export function goalRows(judged: Judged[]): string[][] {
     ...judged.map(({ figure, limit, value, met, scenario }) => [
       figure,
       `≤ ${limit.toFixed(2)}`,
-      value === null ? '–' : value.toFixed(2),
+      value === null ? '–' : readably(value, limit),
       met === null ? `not measured (${scenario})` : met ? 'pass' : 'MISS',
     ]),
   ];
@@ -99,7 +100,12 @@ export function goalRows(judged: Judged[]): string[][] {
 
 function explain({ figure, value, limit }: Judged): string {
   const why = explanations.misses[figure] ?? 'Not explained yet: profile it with node --cpu-prof.';
-  return `- **${figure}**: ${value?.toFixed(2)} instead of ${limit.toFixed(2)}. ${why}`;
+  return `- **${figure}**: ${readably(value as number, limit)} instead of ${limit.toFixed(2)}. ${why}`;
+}
+
+/** Two digits, and a third where two would hide on which side of the limit the value lies. */
+function readably(value: number, limit: number): string {
+  return value.toFixed(value.toFixed(2) === limit.toFixed(2) && value > limit ? 3 : 2);
 }
 
 function section({ name, parts }: Found): string[] {

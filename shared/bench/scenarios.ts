@@ -155,7 +155,7 @@ export const scenarios: Scenario[] = [
   {
     name: 'slow',
     title: 'A slow service',
-    note: 'The service takes 500 ms; 5,000 requests are in flight all the time. A slice lasts 4 s and begins with 5,000 new connections on either side of the gateway, so their set-up is in every figure.',
+    note: 'The service takes 500 ms; 5,000 requests are in flight all the time. A slice lasts 4 s and begins with 5,000 new connections on either side of the gateway, so their set-up is in every figure, and weighs less on a gateway that finishes more requests in that time.',
     rounds: 3,
     parts: (withPeers) => [
       {
