@@ -28,7 +28,7 @@ export interface Acceptance {
 }
 
 /**
- * Starts the gateway once, before any suite does, with the demo config of the phase, and asks it two things. When it
+ * Starts the gateway once, before any suite does, with the demo config of the phase, and asks it three things. When it
  * refuses this config, that of an earlier phase is tried. A NotJudged says why no suite could be run.
  */
 export async function tryOut(

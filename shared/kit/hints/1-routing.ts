@@ -245,7 +245,7 @@ export const hints: HintGroup[] = [
   },
   {
     sentences: ['request fields > '],
-    contract: 'Fields of one connection stop in both directions (RFC 9110 7.6.1)',
+    contract: 'Fields of one connection stop in both directions (RFC 9110 7.6.1 and 11.7)',
     read: contract,
     hints: [
       'Some fields speak of one connection only. Which, and where does the list of the others stand?',
@@ -277,7 +277,7 @@ export const hints: HintGroup[] = [
   },
   {
     sentences: ['answer fields > Connection: close'],
-    contract: 'Fields of one connection stop in both directions (RFC 9110 7.6.1)',
+    contract: 'Fields of one connection stop in both directions (RFC 9110 7.6.1 and 11.7)',
     read: contract,
     hints: [
       'There are two connections. Whose is it that Connection: close ends?',
@@ -287,7 +287,7 @@ export const hints: HintGroup[] = [
   },
   {
     sentences: ['answer fields > '],
-    contract: 'Fields of one connection stop in both directions (RFC 9110 7.6.1)',
+    contract: 'Fields of one connection stop in both directions (RFC 9110 7.6.1 and 11.7)',
     read: contract,
     hints: [
       'The rules for fields hold in both directions. Which does your gateway drop from answers?',
@@ -308,7 +308,7 @@ export const hints: HintGroup[] = [
   {
     sentences: ['a request that is not proper HTTP > '],
     contract:
-      'A target that could mean two things gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, a broken escape, two `Host` fields or none, a length beside `Transfer-Encoding`, two lengths.',
+      'A target that could mean two things gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, a broken escape, two `Host` fields, none in HTTP/1.1, a length beside `Transfer-Encoding`, two lengths.',
     read: 'docs/errors.md#bad-request',
     hints: [
       'Two servers that read one request in two ways can be played off against each other. What does your parser let pass?',
@@ -385,7 +385,7 @@ export const hints: HintGroup[] = [
   {
     sentences: ['a dot segment > ', 'a target > with ', 'a target > of *'],
     contract:
-      'A target that could mean two things gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, a broken escape, two `Host` fields or none, a length beside `Transfer-Encoding`, two lengths.',
+      'A target that could mean two things gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, a broken escape, two `Host` fields, none in HTTP/1.1, a length beside `Transfer-Encoding`, two lengths.',
     read: 'docs/errors.md#bad-request',
     hints: [
       'In how many spellings can one write two dots between slashes?',
@@ -416,7 +416,7 @@ export const hints: HintGroup[] = [
   {
     sentences: ['health and log > GET /health', 'health and log > /health is not logged'],
     contract:
-      'The gateway is ready when `GET /health` answers 200 `{"status":"ok"}`. That needs no key, no Redis and no service, uses no quota and is not logged. No route can hide it.',
+      'The gateway is ready when `GET /health` answers 200 `{"status":"ok"}`. That needs no key, no Redis and no service, uses no quota and is not logged. No route can hide it. Only GET and HEAD are this check; any other method is a request like others.',
     read: 'docs/contract.md#environment',
     hints: [
       'The health check stands beside the pipeline, not in it.',

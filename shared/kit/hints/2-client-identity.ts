@@ -171,7 +171,7 @@ export const hints: HintGroup[] = [
   {
     sentences: ['the log > '],
     contract:
-      'phase 2 on: the id of the client, or `anonymous`; null when the request was refused before anybody knew',
+      'phase 2 on: the id of the client, or `anonymous`; null when the request was refused before the identify stage had an answer',
     read: 'docs/contract.md#log',
     hints: [
       'What may the log say of the caller?',

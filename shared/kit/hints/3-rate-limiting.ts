@@ -151,7 +151,7 @@ export const hints: HintGroup[] = [
   {
     sentences: ['may be nonsense'],
     contract:
-      'Only if it is one of `trustedProxies`, `X-Forwarded-For` is read, from the right, up to the first address that is not trusted',
+      'Only if the peer is in `trustedProxies`, `X-Forwarded-For` is read, from the right: the first address that is not trusted is the client.',
     read: contract,
     hints: [
       'What a proxy forwards need not be an address. Who is counted then?',
@@ -166,7 +166,7 @@ export const hints: HintGroup[] = [
       'X-Forwarded-For from a trusted proxy > may be missing',
     ],
     contract:
-      'and the service gets the client, then the proxies behind it, the peer last. A member that is no address ends the reading: then the peer is counted. `X-Forwarded-Proto` and `X-Forwarded-Host` of such a proxy are passed on.',
+      'A member that is no address ends the reading, and the peer is counted. The service gets the client first, then the proxies, the peer last. `X-Forwarded-Proto` and `X-Forwarded-Host` of such a proxy are passed on.',
     read: contract,
     hints: [
       'The service wants to know the whole way: who is on it?',
@@ -177,7 +177,7 @@ export const hints: HintGroup[] = [
   {
     sentences: ['X-Forwarded-For from '],
     contract:
-      'The peer of the connection is the client. Only if it is one of `trustedProxies`, `X-Forwarded-For` is read, from the right, up to the first address that is not trusted',
+      'The peer of the connection is the client. Only if the peer is in `trustedProxies`, `X-Forwarded-For` is read, from the right: the first address that is not trusted is the client.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
       'Anybody can write X-Forwarded-For. Which part of it do you believe, and why?',
@@ -207,7 +207,7 @@ export const hints: HintGroup[] = [
   },
   {
     sentences: ['heal a counter'],
-    contract: 'A counter that lost its expiry gets a new one.',
+    contract: 'Every counter expires; one that has lost its expiry gets a new one.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
       'What becomes of a counter without an expiry? Of its client?',
@@ -228,7 +228,7 @@ export const hints: HintGroup[] = [
   {
     sentences: ['leave nothing in Redis but counters'],
     contract:
-      'Redis holds one counter per bucket, `gateway:{client:ID}` or `gateway:{address:ADDRESS}` with `::/64` behind the four groups of an IPv6 network, no API key, and every key expires.',
+      'Redis holds one counter per bucket, and no API key. Every counter expires; one that has lost its expiry gets a new one.',
     read: contract,
     hints: [
       'Look into Redis with KEYS * after a few requests. What stands there that should not?',
@@ -291,7 +291,7 @@ export const hints: HintGroup[] = [
   {
     sentences: ['two gateways whose Redis fails > '],
     contract:
-      'after 200 ms the request goes on without it, and from then on no request waits until Redis has answered in the background.',
+      'after 200 ms the request goes on without it, and from then on requests do not wait at all. The gateway asks in the background until Redis answers again.',
     read: contract,
     hints: [
       'A Redis that is down refuses at once; one that hangs says nothing. How long does a request wait for each?',

@@ -44,7 +44,7 @@ export const hints: HintGroup[] = [
     read: contract,
     hints: [
       'Whom is the admin listener for, and who must not reach it?',
-      'A server of its own on its own port, with four paths: /health, /ready, /circuits, /metrics. Everything else there is 404 no-route, in the format of all refusals. The public port knows none of them. Log admin listening with its url.',
+      'A server of its own on its own port, with four paths: /health, /ready, /circuits, /metrics. Everything else there is 404 no-route, in the format of all refusals. The public port keeps its own /health and knows none of the others. Log admin listening with its url.',
     ],
     code: { file: 'admin.ts', from: 'export function buildAdmin(' },
   },
