@@ -327,6 +327,16 @@ describe.concurrent('what cannot be judged', () => {
       /The gateway does not start.*\n.* it ended with exit code 3\. It said:\n {2}no such luck\nNext: /,
     ],
     [
+      'a command with a syntax error, whose place is told',
+      () => {
+        const file = join(folder, 'torn.ts');
+        writeFileSync(file, 'const x = (;\n');
+        return `node --import tsx ${file}`;
+      },
+      [],
+      /It said:\n(?: {2}.*\n)*? {2}\S+torn\.ts:1:\d+: ERROR: Unexpected ";"\nNext: /,
+    ],
+    [
       'a command that does not exist',
       () => 'no-such-command --at-all',
       [],

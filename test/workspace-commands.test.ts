@@ -196,7 +196,7 @@ describe.concurrent('npm run compare, rescue and reset', () => {
       'Next: npm run verify -- 3, or take one from the reference: npm run rescue -- 3 ',
     );
 
-    const one = await sandbox.kit('compare', ['3', 'config.ts', '--stat']);
+    const one = await sandbox.kit('compare', ['config.ts', '--stat']);
     expect(one.stdout).toMatch(/ {2}differs +config\.ts/);
     expect(one.stdout).not.toMatch(/my-limiter|@@/);
     expect((await sandbox.kit('compare', ['2'])).stdout).toContain('Next: npm run compare -- 3');
@@ -204,7 +204,7 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     expect(unknown.code).toBe(1);
     expect(unknown.stderr).toContain('Neither you nor the reference has a file "none.ts".');
 
-    const fresh = await sandbox.kit('rescue', ['3', 'rate-limit.ts']);
+    const fresh = await sandbox.kit('rescue', ['3', 'phases/3-rate-limiting/rate-limit.ts']);
     expect(fresh.stdout).toContain('workspace/rate-limit.ts is that of 3-rate-limiting now.\n');
     expect(fresh.stdout).toContain(
       'It needs redis.ts, which you do not have: npm run rescue -- 3 redis.ts\n',
@@ -221,7 +221,7 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     expect(replaced.stdout).toContain(`Yours was saved as workspace-saves/${save}/gateway.ts\n`);
     expect(sandbox.read(`workspace-saves/${save}/gateway.ts`)).toBe('// mine\n');
     expect(sandbox.read('workspace/gateway.ts')).toBe(readPhaseFiles(third.folder).get('gateway.ts'));
-    const again = await sandbox.kit('rescue', ['3', 'gateway.ts']);
+    const again = await sandbox.kit('rescue', ['3', 'workspace/gateway.ts']);
     expect(again.stdout).toBe(
       'workspace/gateway.ts is that of 3-rate-limiting already. Nothing was written.\n',
     );

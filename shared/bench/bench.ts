@@ -56,6 +56,8 @@ async function main(): Promise<void> {
         .map((file) => relative('', file))
         .join(', ')}`,
     );
+  else if (values.json)
+    console.log(`Next: --from ${values.json} --report writes docs/costs.md from these figures.`);
   else console.log('Next: --json FILE keeps the figures, --report writes docs/costs.md.');
 }
 

@@ -19,7 +19,8 @@ function describeRequest(line: Record<string, unknown>): string {
   const { method, path, status, durationMs, service, client, refusedBy } = line;
   const by = refusedBy === undefined ? (service ?? 'no service') : `refused by ${refusedBy}`;
   const whose = client ? `, ${client}` : '';
-  return `${method} ${path} ${status} in ${Number(durationMs).toFixed(1)} ms (${by}${whose})`;
+  const what = method === null ? 'An unreadable request' : `${method} ${path}`;
+  return `${what} ${status} in ${Number(durationMs).toFixed(1)} ms (${by}${whose})`;
 }
 
 function describeOther({ msg, service }: Record<string, unknown>): string {

@@ -85,7 +85,7 @@ async function follow(url: string, first: Scrape): Promise<void> {
       if (!(error instanceof Unreachable || error instanceof CliError)) throw error;
       lostAt ??= new Date().toTimeString().slice(0, 8);
       const reason = error instanceof Unreachable ? error.message : 'something else answers';
-      notice = `Lost since ${lostAt}: ${reason}. Below is what was last seen; it goes on when the gateway is back.`;
+      notice = `Lost since ${lostAt}: ${reason}. Waiting for it; below, the last figures.`;
     }
   }
   screen.done();

@@ -5,7 +5,7 @@ import { byReadingOrder, formatChange, listChanges } from '../cli/diff-text.ts';
 import type { FileChange } from '../cli/phase-diff.ts';
 import { findPhase, type Phase } from '../cli/phases.ts';
 import { requireWorkspace } from './workspace.ts';
-import { compareWorkspace } from './workspace-files.ts';
+import { compareWorkspace, fileName } from './workspace-files.ts';
 
 const usage = `npm run compare -- [PHASE] [FILE ...] [options]
 
@@ -21,8 +21,10 @@ await runCommand(() => {
   });
   if (values.help) return console.log(usage);
   const own = requireWorkspace();
-  const [word, ...files] = positionals;
-  const phase = word === undefined ? own : findPhase(word);
+  const [word, ...others] = positionals;
+  const isFile = word === undefined || word.includes('.');
+  const phase = isFile ? own : findPhase(word);
+  const files = (isFile ? positionals : others).map(fileName);
   console.log(describe(phase, own, pickFiles(compareWorkspace(phase), files), values.stat));
 });
 

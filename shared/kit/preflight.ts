@@ -178,9 +178,16 @@ async function findElsewhere(port: number): Promise<string> {
   return `Something does answer on port ${defaultPort}.`;
 }
 
+// Frames of Node and of packages, and Node's version behind them: ten such lines bury the one that matters.
+const noise = /^\s+at .*(?:node_modules|node:)|^Node\.js v/;
+
+/** A compiler names the mistake first, some languages last: of a long text both ends are kept. */
 function quote({ stdout, stderr }: { stdout: string; stderr: string }): string {
-  const said = (stderr.trim() || stdout.trim()).split('\n').slice(-12);
-  return said[0] === '' ? 'It said nothing.' : `It said:\n${said.map((line) => `  ${line}`).join('\n')}`;
+  const said = (stderr.trim() || stdout.trim())
+    .split('\n')
+    .filter((line) => line.trim() && !noise.test(line));
+  const told = said.length > 16 ? [...said.slice(0, 8), '…', ...said.slice(-8)] : said;
+  return told.length === 0 ? 'It said nothing.' : `It said:\n${told.map((line) => `  ${line}`).join('\n')}`;
 }
 
 function endAll({ pid }: ChildProcess): void {

@@ -6,6 +6,7 @@ import { readPhaseFiles, readText } from '../cli/phase-files.ts';
 import { findPhase, type Phase } from '../cli/phases.ts';
 import { saveWorkspace } from './saves.ts';
 import { requireWorkspace, workspacePath } from './workspace.ts';
+import { fileName } from './workspace-files.ts';
 
 const usage = `npm run rescue -- PHASE FILE
 
@@ -21,7 +22,7 @@ await runCommand(() => {
     throw new CliError(`Name a phase and a file.\n\n${usage}`);
   }
   const own = requireWorkspace();
-  console.log(rescue(findPhase(word), file, own));
+  console.log(rescue(findPhase(word), fileName(file), own));
 });
 
 function rescue(phase: Phase, file: string, own: Phase): string {

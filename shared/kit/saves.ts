@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { CliError } from '../cli/cli-error.ts';
 import { root } from '../cli/phases.ts';
@@ -20,6 +20,11 @@ export const savesPath = join(root, 'workspace-saves');
 /** Copies the workspace under a dated name; undefined when there is nothing to copy. Installed packages stay behind. */
 export function saveWorkspace(): Save | undefined {
   const from = workspacePath();
+  for (const path of [from, savesPath]) {
+    if (existsSync(path) && !statSync(path).isDirectory()) {
+      throw new CliError(`${path} is a file, and should be a folder. Next: move it away, and try again.`);
+    }
+  }
   if (!existsSync(from) || readdirSync(from).length === 0) return undefined;
   const name = freeName(`${timestamp(new Date())}_phase-${markIn(from)}`);
   const folder = join(savesPath, name);

@@ -9,3 +9,8 @@ const notCompared = /^(?:TASK\.md|tsconfig\.json|README\.md|package(?:-lock)?\.j
 export function compareWorkspace(phase: Phase): FileChange[] {
   return comparePhases(workspacePath(), phase.folder).filter(({ path }) => !notCompared.test(path));
 }
+
+/** The name of a file in its folder, however it was completed: `workspace/route.ts`, `phases/1-routing/route.ts`. */
+export function fileName(word: string): string {
+  return word.replace(/^(?:\.\/)?(?:workspace|phases\/[^/]+)\//, '');
+}

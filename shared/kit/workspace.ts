@@ -22,10 +22,12 @@ export function requireWorkspace(): Phase {
   const phase = workspacePhase();
   if (phase) return phase;
   const mark = readMark();
+  if (mark === undefined) {
+    const state = existsSync(workspacePath()) ? 'workspace/ is not whole' : 'There is no workspace yet';
+    throw new CliError(`${state}. Next: npm run learn -- 1 (or the phase that you want to write)`);
+  }
   throw new CliError(
-    mark === undefined
-      ? 'There is no workspace yet. Next: npm run learn -- 1 (or the phase that you want to write)'
-      : `workspace/.phase says "${mark}", which is no phase. Next: write the number of yours into that file.`,
+    `workspace/.phase says "${mark}", which is no phase. Next: write the number of yours into that file.`,
   );
 }
 
