@@ -10,7 +10,7 @@ declare module 'fastify' {
   }
 }
 
-/** A caller as the later stages see it. The id never leaves the gateway. */
+/** A caller as the later stages see it. No caller and no service learns the id. */
 export interface Client {
   readonly id: string;
   readonly class: 'identified' | 'anonymous';

@@ -51,7 +51,7 @@ export function toProblem(error: unknown, report: (error: unknown) => void): Pro
   return INTERNAL;
 }
 
-/** Answers with the problem, and the headers earlier stages have set. Nothing else writes a refusal. */
+/** Answers with the problem, and the headers earlier stages have set. Only what the parser refuses is written elsewhere. */
 export function sendProblem(reply: FastifyReply, problem: Problem): void {
   reply.request.problem = problem;
   reply.hijack();

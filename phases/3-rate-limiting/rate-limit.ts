@@ -81,7 +81,8 @@ function bucketOf(client: Client, request: FastifyRequest): string {
 /** An IPv4 address stands for itself. An IPv6 customer owns a /64, with a new address for every request. */
 function network(address: string): string {
   if (isIP(address) !== 6) return address;
-  const ip = ipaddr.process(address); // unwraps ::ffff:192.0.2.1, in any spelling
+  const [plain = ''] = address.split('%'); // fe80::1%eth0.100: ipaddr.js does not know every zone
+  const ip = ipaddr.process(plain); // unwraps ::ffff:192.0.2.1, in any spelling
   if (!(ip instanceof ipaddr.IPv6)) return ip.toString();
   const prefix = ip.parts.slice(0, 4).map((part) => part.toString(16));
   return `${prefix.join(':')}::/64`;

@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BAD_REQUEST, Problem } from './problem.ts';
@@ -46,7 +46,17 @@ export function wellFormed(request: FastifyRequest, _reply: FastifyReply, done: 
   if (hosts > 1 || (hosts === 0 && httpVersion !== '1.0') || !HOST.test(headers.host ?? '')) {
     throw BAD_REQUEST;
   }
+  if (!isChunkedAtMost(headers)) throw BAD_REQUEST;
   done();
+}
+
+/**
+ * Whether a body is coded for its connection by chunks alone (RFC 9112 7). Node undoes those. A body that is also
+ * compressed would travel on without the field that says so.
+ */
+export function isChunkedAtMost(headers: IncomingHttpHeaders): boolean {
+  const coding = headers['transfer-encoding'];
+  return coding === undefined || String(coding).toLowerCase() === 'chunked';
 }
 
 /** Answers what Node's parser refused before there was a request: bad framing, huge headers, slow senders. */

@@ -19,7 +19,7 @@ export interface Watched {
   needsRedis: boolean;
 }
 
-/** A listener of its own for those who run the gateway: on the public port none of this can be reached. */
+/** A listener of its own for those who run the gateway. Of this the public port has only a `/health` of its own. */
 export function buildAdmin({ gateway, metrics, circuits, windows, needsRedis }: Watched): FastifyInstance {
   let draining = false;
   gateway.addHook('preClose', async () => {

@@ -37,7 +37,10 @@ const environmentSchema = z.object({
   ADMIN_PORT: z.coerce.number('must be a port number').int().min(0).max(65535).default(9464),
   ADMIN_HOST: z.string().default('127.0.0.1'),
   GATEWAY_CONFIG: z.string().optional(),
-  REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// or rediss:// URL' }).optional(),
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/, error: 'must be a redis:// or rediss:// URL', abort: true })
+    .regex(/^\w+:\/\/[^/]*(\/\d*)?(\?.*)?$/, 'must name a database by its number, if at all')
+    .optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { connectWithin } from './connect.ts';
 import { answerHeaders, requestHeaders } from './headers.ts';
 import { BAD_REQUEST, Problem, sendProblem } from './problem.ts';
+import { isChunkedAtMost } from './well-formed.ts';
 
 /** One service of the config. `timeoutMs`: from the complete request to the headers of the answer. */
 const serviceSchema = z.strictObject({
@@ -144,7 +145,7 @@ class Call implements Dispatcher.DispatchHandler {
     headers: IncomingHttpHeaders,
   ): void {
     if (status >= 100 && status < 200) return;
-    if (status < 100 || status > 599) {
+    if (status < 100 || status > 599 || !isChunkedAtMost(headers)) {
       controller.abort(INVALID);
       return;
     }

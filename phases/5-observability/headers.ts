@@ -27,6 +27,14 @@ export function requestHeaders(request: FastifyRequest): string[] {
   const { rawHeaders, headers, httpVersion } = request.raw;
   const listed = connectionOptions(headers.connection);
   const kept: string[] = [];
+  // First, because servers ignore what comes after so many fields: nobody can push these over that edge.
+  // Behind trusted proxies: the client first, then every proxy on the way.
+  kept.push('x-forwarded-for', request.ips?.toReversed().join(', ') ?? request.ip);
+  kept.push('x-forwarded-proto', request.protocol);
+  kept.push('x-forwarded-host', request.host);
+  kept.push('x-request-id', request.id);
+  if (request.trace) kept.push('traceparent', request.trace.traceparent);
+  if (request.trace?.tracestate) kept.push('tracestate', request.trace.tracestate);
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const field = rawHeaders[i] as string;
     // CGI-like servers cannot tell X_Forwarded_For from X-Forwarded-For, so neither do we.
@@ -34,14 +42,8 @@ export function requestHeaders(request: FastifyRequest): string[] {
     if (NOT_TO_SERVICES.has(name) || name.startsWith('x-forwarded-') || listed?.has(name)) continue;
     kept.push(field, rawHeaders[i + 1] as string);
   }
-  // Behind trusted proxies: the client first, then every proxy on the way.
-  kept.push('x-forwarded-for', request.ips?.toReversed().join(', ') ?? request.ip);
-  kept.push('x-forwarded-proto', request.protocol);
-  kept.push('x-forwarded-host', request.host);
+  // Last: the members of Via stand in the order of the hops (RFC 9110 7.6.3).
   kept.push('via', `${httpVersion} phased-gateway`);
-  kept.push('x-request-id', request.id);
-  if (request.trace) kept.push('traceparent', request.trace.traceparent);
-  if (request.trace?.tracestate) kept.push('tracestate', request.trace.tracestate);
   return kept;
 }
 

@@ -37,6 +37,9 @@ export function createServer(
     },
   });
 
+  // Node would drop the fields beyond the first 1,000, among them a key or a second Host. 16 KiB hold some 3,000.
+  server.server.maxHeadersCount = 0;
+
   server.decorateRequest('problem', null);
   server.decorateRequest('route', null);
   server.decorateRequest('target', '');

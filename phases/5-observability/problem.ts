@@ -57,7 +57,7 @@ export function bodyFor(problem: Problem, requestId: string): string {
   return `${problem.body.slice(0, -1)},"requestId":"${requestId}"}`;
 }
 
-/** Answers with the problem, and the headers earlier stages have set. Nothing else writes a refusal. */
+/** Answers with the problem, and the headers earlier stages have set. Only what the parser refuses is written elsewhere. */
 export function sendProblem(reply: FastifyReply, problem: Problem): void {
   reply.request.problem = problem;
   reply.hijack();

@@ -10,11 +10,14 @@ export interface Trace {
 }
 
 // Version, trace id, parent id, flags; lower case only. Versions after 00 may add more behind a dash.
-const TRACEPARENT = /^(?!ff)([\da-f]{2})-(?!0{32})([\da-f]{32})-(?!0{16})[\da-f]{16}-[\da-f]{2}(-.*)?$/;
+// No comma: Node joins repeated fields with one.
+const TRACEPARENT = /^(?!ff)([\da-f]{2})-(?!0{32})([\da-f]{32})-(?!0{16})[\da-f]{16}-[\da-f]{2}(-[^,]*)?$/;
 
 // One member of the list: key, optionally with a tenant before an @, and a value without commas and equal signs.
 const MEMBER = /^[a-z\d][a-z\d_*/@-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]$/;
 const MOST_MEMBERS = 32;
+
+const NOT_ASCII = /[^\t -~]/; // trim() also takes blanks that are none to this field
 
 /** The trace the client sent, if it is well-formed, or a new one. Bad trace fields never refuse a request. */
 export function traceOf(headers: IncomingHttpHeaders): Trace {
@@ -28,9 +31,10 @@ export function traceOf(headers: IncomingHttpHeaders): Trace {
 
 function stateOf(tracestate: string | undefined): string | null {
   if (tracestate === undefined) return null;
-  const members = tracestate.split(/[ \t]*,[ \t]*/);
-  const wellFormed = members.every((member) => member === '' || MEMBER.test(member));
-  return wellFormed && members.length <= MOST_MEMBERS ? tracestate : null;
+  const members = tracestate.split(',');
+  // trim() and not a pattern: one that looks for blanks before a comma begins anew at every blank of a long run.
+  const wellFormed = members.every((member) => member.trim() === '' || MEMBER.test(member.trim()));
+  return wellFormed && members.length <= MOST_MEMBERS && !NOT_ASCII.test(tracestate) ? tracestate : null;
 }
 
 function newTrace(): Trace {

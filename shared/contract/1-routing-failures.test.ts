@@ -279,6 +279,7 @@ describe('a service that answers badly', () => {
     ['endless headers', 'upstream-invalid', ok('X-Endless: a\r\n'.repeat(5_000))],
     ['a header line that is none', 'upstream-invalid', ok('nonsense\r\nContent-Length: 0')],
     ['a control character in a header', 'upstream-invalid', ok('X-Bad: a\x01b\r\nContent-Length: 0')],
+    ['compression below the chunks', 'upstream-invalid', ok('Transfer-Encoding: gzip, chunked')],
     ['two different lengths', 'upstream-invalid', ok('Content-Length: 1\r\nContent-Length: 2')],
     ['a length that is none', 'upstream-invalid', ok('Content-Length: many')],
     ['status 600', 'upstream-invalid', answering('HTTP/1.1 600 Beyond\r\nContent-Length: 0\r\n\r\n')],

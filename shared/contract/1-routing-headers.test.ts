@@ -1,7 +1,7 @@
 import type { RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { answersIn, connect, expectProblem, send, sendRaw, until } from './harness/client.ts';
+import { type Answer, answersIn, connect, expectProblem, send, sendRaw, until } from './harness/client.ts';
 import { configFor, type Gateway, level, startGateway } from './harness/gateway.ts';
 import { type Seen, startRawUpstream, startUpstream, type Upstream } from './harness/upstream.ts';
 
@@ -438,6 +438,42 @@ describe('answer fields', () => {
   });
 });
 
+describe('a field behind 1,200 others', () => {
+  // 6 KB: far below 16 KiB, and beyond the 1,000 fields that some servers read.
+  const many = `Host: a\r\n${'a:b\r\n'.repeat(1_200)}`;
+  const ask = async (bytes: string) => {
+    const { text } = await sendRaw(gateway, bytes, { until: (received) => answersIn(received).length > 0 });
+    return answersIn(text)[0] as Answer;
+  };
+
+  test.each([
+    ['Content-Length', 'Content-Length: 5\r\n\r\nhello'],
+    ['Transfer-Encoding', 'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n'],
+  ])('counts: the body of a %s arrives', async (_, rest) => {
+    expect((await ask(`POST /api/x HTTP/1.1\r\n${many}${rest}`)).status).toBe(200);
+    expect(onlySeen().body.toString()).toBe('hello');
+  });
+
+  test('counts: a second Host is refused', async () => {
+    expectProblem(await ask(`GET /api/x HTTP/1.1\r\n${many}Host: b\r\n\r\n`), 400, 'bad-request');
+    expect(service.seen).toEqual([]);
+  });
+
+  test('counts: what it claims is dropped', async () => {
+    expect((await ask(`GET /api/x HTTP/1.1\r\n${many}X-Real-IP: 6.6.6.6\r\n\r\n`)).status).toBe(200);
+    expect(onlySeen().headers).not.toHaveProperty('x-real-ip');
+  });
+
+  test('is none that tells where the client is: those come first', async () => {
+    expect((await ask(`GET /api/x HTTP/1.1\r\n${many}\r\n`)).status).toBe(200);
+    expect(onlySeen().headers).toMatchObject({
+      'x-forwarded-for': '127.0.0.1',
+      'x-forwarded-proto': 'http',
+      'x-forwarded-host': 'a',
+    });
+  });
+});
+
 describe('a request that is not proper HTTP', () => {
   const host = 'Host: a\r\n';
   const cases: Array<[name: string, bytes: string]> = [
@@ -466,6 +502,14 @@ describe('a request that is not proper HTTP', () => {
     [
       'chunked that is not the last encoding',
       `POST /api/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n`,
+    ],
+    [
+      'compression below the chunks',
+      `POST /api/x HTTP/1.1\r\n${host}Transfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n`,
+    ],
+    [
+      'an encoding nobody knows below the chunks',
+      `POST /api/x HTTP/1.1\r\n${host}Transfer-Encoding: xyz\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n`,
     ],
     ['a space before a colon', `GET /api/x HTTP/1.1\r\n${host}X-A : b\r\n\r\n`],
     ['a header line without a colon', `GET /api/x HTTP/1.1\r\n${host}nonsense\r\n\r\n`],

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import http, { type RequestListener } from 'node:http';
 import net from 'node:net';
 import { Readable } from 'node:stream';
@@ -148,6 +149,36 @@ describe('health and log', () => {
   test('all of stdout is JSON, and stderr is empty', () => {
     expect(gateway.log().filter((line) => 'raw' in line)).toEqual([]);
     expect(gateway.stderr()).toBe('');
+  });
+});
+
+describe.concurrent('a log that nobody takes', () => {
+  const line = 'x'.repeat(8_000);
+
+  async function start(through?: string[]) {
+    const service = await startUpstream();
+    return startGateway(configTo(service.url), { through });
+  }
+
+  test('costs no request and no stop, when its reader is stuck', async () => {
+    const gateway = await start();
+    gateway.stopReading();
+    // 4 MB of log: more than any pipe holds.
+    for (let i = 0; i < 500; i += 10) {
+      const answers = await Promise.all(Array.from({ length: 10 }, () => send(gateway, `/api/${line}`)));
+      expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
+    }
+    const { code, ms } = await gateway.stop();
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(atOnceMs);
+  });
+
+  test.skipIf(!existsSync('/dev/full'))('costs no request and no stop, when its disk is full', async () => {
+    const gateway = await start(['sh', '-c', 'exec "$@" > /dev/full', 'sh']);
+    for (let i = 0; i < 3; i++) expect((await send(gateway, '/api/x')).status).toBe(200);
+    const { code, ms } = await gateway.stop();
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(atOnceMs);
   });
 });
 

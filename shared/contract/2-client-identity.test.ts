@@ -101,6 +101,14 @@ describe('who is asking', () => {
     },
   );
 
+  it('finds a key behind 1,200 other fields', async () => {
+    const behind = (value: string) => ({
+      headers: [...Array.from({ length: 1_200 }, () => ['a', 'b']), ['X-API-Key', value]].flat(),
+    });
+    expect((await ask('/api/orders/1', behind(mobileKey))).status).toBe(200);
+    expectRefused(await unheard(() => ask('/api/inventory/1', behind(unknownKey))), 'unknown-key');
+  });
+
   it.each(['/api/inventory/1', '/api/orders/1'])(
     'treats an empty key as unknown, not absent, on %s',
     async (to) => {

@@ -180,6 +180,7 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     ['colons', ':::'],
     ['two gaps', '2001:db8::1::2'],
     ['a zone', 'fe80::1%eth0'],
+    ['a zone with a dot', 'fe80::1%eth0.100'],
     ['a zone of an odd name', 'fe80::1%}{*'],
     ['a hidden name', '_hidden'],
     ['quotes', '"203.0.113.60"'],

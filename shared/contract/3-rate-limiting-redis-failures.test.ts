@@ -291,3 +291,23 @@ describe.skipIf(!redisAvailable)('a Redis with a password', () => {
     await redis.close();
   });
 });
+
+describe.skipIf(!redisAvailable)('a database of Redis', () => {
+  it('is the one that REDIS_URL names, or Redis counts as lost', async () => {
+    const [redis, service] = await Promise.all([startRedis(), startUpstream()]);
+    const start = (database: number) =>
+      startGateway(configWith('allow', service), { env: { REDIS_URL: `${redis.url}/${database}` } });
+    const [fifth, beyond] = await Promise.all([start(5), start(99)]);
+
+    expect((await send(fifth, '/a/1')).headers.ratelimit).toBe('"anonymous";r=2;t=60');
+    for (let i = 0; i < 5; i++) expectUncounted(await send(beyond, '/a/1'));
+    await beyond.waitForLog(({ msg }) => msg === 'redis lost');
+    const databases = String(await redis.command('INFO', 'keyspace')).match(/^db\d+/gm);
+    expect(databases).toEqual(['db5']);
+
+    const stopped = await Promise.all([fifth.stop(), beyond.stop()]);
+    expect(stopped.map(({ code }) => code)).toEqual([0, 0]);
+    expect(beyond.log().filter(({ msg }) => /^redis (lost|found)$/.test(String(msg)))).toHaveLength(1);
+    await redis.close();
+  });
+});

@@ -477,17 +477,18 @@ describe('the config', () => {
     expect(stderr).toContain('rateLimit');
   });
 
-  it.each(['http://:canary-password@127.0.0.1:6379', '127.0.0.1:6379', 'not a url'])(
-    'is refused with REDIS_URL=%s, which is no redis URL',
-    async (url) => {
-      const { code, stderr } = await startAndFail(configFor({ services, routes }, 3), {
-        env: { REDIS_URL: url },
-      });
-      expect(code).toBe(1);
-      expect(stderr).toContain('REDIS_URL');
-      expect(stderr).toContain('redis://');
-      expect(stderr).not.toContain('canary-password');
-      expect(stderr).not.toMatch(/^\s+at /m);
-    },
-  );
+  it.each([
+    'http://:canary-password@127.0.0.1:6379',
+    '127.0.0.1:6379',
+    'not a url',
+    'redis://:canary-password@127.0.0.1:6379/counters',
+  ])('is refused with REDIS_URL=%s, which is no redis URL', async (url) => {
+    const { code, stderr } = await startAndFail(configFor({ services, routes }, 3), {
+      env: { REDIS_URL: url },
+    });
+    expect(code).toBe(1);
+    expect(stderr).toContain('REDIS_URL');
+    expect(stderr).not.toContain('canary-password');
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
 });

@@ -255,6 +255,7 @@ describe('the traceparent', () => {
     ['a space within', `00- ${traceId}-${parentId}-01`],
     ['a list of two', `${proper}, ${proper}`],
     ['a letter outside ASCII', `${proper.slice(0, -1)}\xe9`],
+    ['two, the first of a later version', `cc-${traceId}-${parentId}-01-more`, proper],
     ['two of them', proper, `00-${traceId}-${parentId}-00`],
     ['the same twice', proper, proper],
   ];
@@ -363,6 +364,21 @@ describe('the tracestate', () => {
     expect(valuesOf('traceparent', seen)).toEqual([proper]);
     expect(valuesOf('tracestate', seen)).toEqual([]);
     expect(line.traceId).toBe(traceId);
+  });
+
+  it('takes no longer for a long run of blanks than for letters', async () => {
+    const timed = async (filling: string) => {
+      service.seen.length = 0;
+      const begin = performance.now();
+      await pass(['traceparent', proper, 'tracestate', `a=${filling}b`]);
+      return performance.now() - begin;
+    };
+    const times: Record<string, number[]> = { ' ': [], x: [] };
+    for (let i = 0; i < 7; i++) {
+      for (const letter of [' ', 'x']) times[letter]?.push(await timed(letter.repeat(15_000)));
+    }
+    const [blanks, letters] = Object.values(times).map((all) => Math.min(...all)) as [number, number];
+    expect(blanks).toBeLessThan(letters + 60);
   });
 
   it('without a traceparent is dropped', async () => {

@@ -70,6 +70,8 @@ export interface Gateway {
   ): Promise<Record<string, unknown>>;
   stdout(): string;
   stderr(): string;
+  /** Reads no more of its stdout, as a stuck collector of logs would, until the gateway has ended. */
+  stopReading(): void;
   /** Sends SIGTERM, or the given signal, and waits for the exit; kills after 15 s. */
   stop(signal?: NodeJS.Signals): Promise<Exit & { ms: number }>;
   readonly exited: Promise<Exit>;
@@ -79,6 +81,8 @@ export interface Gateway {
 
 interface Options {
   env?: Record<string, string>;
+  /** Words in front of the command: a program that becomes the gateway. */
+  through?: string[];
 }
 
 type Child = ChildProcessByStdio<null, Readable, Readable>;
@@ -125,7 +129,11 @@ async function start(config: GatewayConfig, options: Options): Promise<Gateway> 
   const asked = options.env?.PORT ?? String(await freePort());
   if (asked !== '0' && (await isHealthy(host, Number(asked))))
     throw new Error(`Something answers on ${host}:${asked} before the gateway has been started.`);
-  const { child, exited, stdout, stderr } = run(config, { HOST: host, ...options.env, PORT: asked });
+  const { child, exited, stdout, stderr } = run(
+    config,
+    { HOST: host, ...options.env, PORT: asked },
+    options.through,
+  );
   // With PORT=0 only the log says where it listens.
   const listeningPort = () => (asked === '0' ? portIn(stdout()) : Number(asked));
 
@@ -169,6 +177,10 @@ async function start(config: GatewayConfig, options: Options): Promise<Gateway> 
         }
         await sleep(10);
       }
+    },
+    stopReading() {
+      child.stdout.pause();
+      child.once('exit', () => child.stdout.resume()); // or 'close' would never come
     },
     async stop(signal = 'SIGTERM') {
       const begin = performance.now();
@@ -216,12 +228,12 @@ function portIn(stdout: string): number {
   return typeof url === 'string' ? Number(new URL(url).port) : 0;
 }
 
-function run(config: GatewayConfig | string, env: Record<string, string>): Running {
+function run(config: GatewayConfig | string, env: Record<string, string>, through: string[] = []): Running {
   const file = join(folder, `gateway-${++configs}.json`);
   const text = typeof config === 'string' ? config : JSON.stringify(config, null, 2);
   writeFileSync(file, text);
 
-  const [command, ...args] = commandLine();
+  const [command, ...args] = [...through, ...commandLine()] as [string, ...string[]];
   const child = spawn(command, args, {
     env: { ...process.env, REDIS_URL: '', LOG_LEVEL: 'info', GATEWAY_CONFIG: file, ...adminPort, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

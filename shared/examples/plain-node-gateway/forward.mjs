@@ -3,6 +3,7 @@ import https from 'node:https';
 import { urlToHttpOptions } from 'node:url';
 import { answerHeaders, requestHeaders } from './headers.mjs';
 import { Problem } from './problem.mjs';
+import { isChunkedAtMost } from './well-formed.mjs';
 
 // Silence of the service inside a body for this long counts as cut short. Event streams may be quiet.
 const SILENCE_MS = 300_000;
@@ -100,7 +101,7 @@ export function forward(call, service, rest) {
 
   function pass(incoming) {
     if (over) return;
-    if (incoming.statusCode < 100 || incoming.statusCode > 599) {
+    if (incoming.statusCode < 100 || incoming.statusCode > 599 || !isChunkedAtMost(incoming.headers)) {
       fail(INVALID);
       return;
     }

@@ -62,6 +62,8 @@ export function createGateway(config, log) {
   }
 
   const server = http.createServer({ maxHeaderSize: 16_384, requireHostHeader: false }, serve);
+  // Node would drop the fields beyond the first 1,000, among them a key or a second Host. 16 KiB hold some 3,000.
+  server.maxHeadersCount = 0;
   // Node would answer Expect by itself. A refused request need not upload in vain.
   server.on('checkContinue', serve).on('checkExpectation', serve);
   server.on('clientError', refuseUnparsed);

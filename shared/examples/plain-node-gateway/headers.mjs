@@ -16,17 +16,21 @@ const NOT_TO_SERVICES = [...HOP_BY_HOP, 'expect', 'forwarded', 'host', 'x-api-ke
 
 /** The header fields of a request that its service gets. */
 export function requestHeaders(request, host) {
-  const kept = keep(request, (name) => {
+  const { headers, headersDistinct, httpVersion, socket } = request;
+  // First, because servers ignore what comes after so many fields: nobody can push these over that edge.
+  const own = {
+    host,
+    'x-forwarded-for': socket.remoteAddress,
+    'x-forwarded-proto': 'http',
+    'x-forwarded-host': headers.host ?? '',
+    via: [...(headersDistinct.via ?? []), `${httpVersion} plain-node-gateway`],
+  };
+  const others = keep(request, (name) => {
     // CGI-like servers cannot tell X_Forwarded_For from X-Forwarded-For, so neither do we.
     const dashed = name.replaceAll('_', '-');
-    return !NOT_TO_SERVICES.includes(dashed) && !dashed.startsWith('x-forwarded-');
+    return !NOT_TO_SERVICES.includes(dashed) && !dashed.startsWith('x-forwarded-') && name !== 'via';
   });
-  const { headers, headersDistinct, httpVersion, socket } = request;
-  kept.host = host;
-  kept['x-forwarded-for'] = socket.remoteAddress;
-  kept['x-forwarded-proto'] = 'http';
-  kept['x-forwarded-host'] = headers.host ?? '';
-  kept.via = [...(headersDistinct.via ?? []), `${httpVersion} plain-node-gateway`];
+  const kept = Object.assign(Object.create(null), own, others);
   // Node would frame a body by itself, but on GET and DELETE it expects none.
   if (headers['transfer-encoding'] !== undefined) kept['transfer-encoding'] = 'chunked';
   return lengthLast(kept, headers);

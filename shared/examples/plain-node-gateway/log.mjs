@@ -5,6 +5,7 @@ export const logLevels = Object.keys(LEVELS);
 
 /** A log that writes one JSON object per line to stdout, and nothing below its level. */
 export function createLog(lowest) {
+  process.stdout.on('error', () => {}); // a full disk costs the log, not the service
   const write = (level) => (fields, msg) => {
     if (LEVELS[level] < LEVELS[lowest]) return;
     // JSON escapes line ends and quotes: no path can forge a line.

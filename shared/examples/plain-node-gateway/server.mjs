@@ -6,6 +6,9 @@ import { createLog } from './log.mjs';
 // What is still in flight this long after a signal to stop is cut off.
 const DRAIN_MS = 10_000;
 
+// How long the last lines of the log may take. A reader of stdout that is stuck must not hold up the end.
+const LAST_LINES_MS = 500;
+
 function main() {
   const { host, port, configFile, logLevel } = readEnvironment(process.env);
   const config = readConfig(configFile ?? join(import.meta.dirname, 'gateway.json'));
@@ -27,8 +30,11 @@ function main() {
     process.once(signal, () => {
       log.info({ signal }, 'stopping');
       setTimeout(() => gateway.server.closeAllConnections(), DRAIN_MS);
-      // Written last, so that it is done when all of the log is out.
-      gateway.stop(() => process.stdout.write('', () => process.exit(0)));
+      gateway.stop(() => {
+        // Written last, so that it is done when all of the log is out, or when nobody reads it.
+        process.stdout.write('', () => process.exit(0));
+        setTimeout(() => process.exit(0), LAST_LINES_MS);
+      });
     });
   }
 }

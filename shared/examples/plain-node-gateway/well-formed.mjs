@@ -24,7 +24,7 @@ const DOT_SEGMENT = /(?:\/|%2f|%5c)(?:\.|%2e){1,2}(?=\/|;|%2f|%5c|%3b|$)/i;
 const HOST = /^(?:[\w.~!$&'()*+;=%-]*|\[[\da-f:.]+\])(?::\d*)?$/i;
 
 /** Stage parse: refuses requests that two servers could read in two ways. */
-export function refuseMalformed({ url, headersDistinct, httpVersion }) {
+export function refuseMalformed({ url, headers, headersDistinct, httpVersion }) {
   const [path] = url.split('?', 1);
   // Origin-form only, for a gateway is no forward proxy; and a fragment has no place in a request.
   if (!url.startsWith('/') || url.includes('#') || path.includes('\\') || DOT_SEGMENT.test(path)) {
@@ -34,6 +34,12 @@ export function refuseMalformed({ url, headersDistinct, httpVersion }) {
   // RFC 9112 3.2: exactly one Host. HTTP/1.0 did not know it yet.
   const enough = host.length === 1 || (host.length === 0 && httpVersion === '1.0');
   if (!enough || !HOST.test(host[0] ?? '')) throw BAD_REQUEST;
+  if (!isChunkedAtMost(headers)) throw BAD_REQUEST;
+}
+
+/** Whether chunks alone code the body for its connection (RFC 9112 7). A compressed one would lose the field that says so. */
+export function isChunkedAtMost({ 'transfer-encoding': coding }) {
+  return coding === undefined || coding.toLowerCase() === 'chunked';
 }
 
 /** Answers what Node's parser refused before there was a request: bad framing, huge headers, slow senders. */

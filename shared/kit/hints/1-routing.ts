@@ -147,11 +147,11 @@ export const hints: HintGroup[] = [
   {
     sentences: ['a service that answers badly > '],
     contract:
-      'Closed or reset before an answer: 502 `upstream-reset`. An answer that is not HTTP, over 16 KiB of header fields, or a status outside 100 to 599: 502 `upstream-invalid`.',
+      'Closed or reset before an answer: 502 `upstream-reset`. An answer that is not HTTP, over 16 KiB of header fields, a status outside 100 to 599, or a `Transfer-Encoding` other than `chunked`: 502 `upstream-invalid`.',
     read: 'docs/errors.md#upstream-invalid',
     hints: [
       'A service may break off, or talk nonsense. Which of the two does your client report, and how does it name it?',
-      'Sort the errors of your client: what its parser complains of is upstream-invalid, a connection that ended is upstream-reset. Look at the status yourself: parsers let 099 and 999 pass. A 101 is garbage, for nobody asked.',
+      'Sort the errors of your client: what its parser complains of is upstream-invalid, a connection that ended is upstream-reset. Look at the status yourself: parsers let 099 and 999 pass. A 101 is garbage, for nobody asked. Your client undoes chunks; a body that is also gzip below them would pass without the field that says so.',
     ],
     code: { file: 'forward.ts', from: 'function problemOf(' },
   },
@@ -296,6 +296,27 @@ export const hints: HintGroup[] = [
     code: { file: 'headers.ts', from: 'export function answerHeaders(' },
   },
   {
+    sentences: ['a field behind 1,200 others > '],
+    contract: 'Below that every field counts, however many there are.',
+    read: `${chapter}#traps-it-avoids`,
+    hints: [
+      'Many short fields are few bytes. How many of them does your server show you, and which does its parser obey all the same?',
+      'Lift the limit on their number (in Node: maxHeadersCount, 1,000 by default); 16 KiB bound them. The service may have such a limit too: send what you say yourself first, then the fields of the client, then Via.',
+    ],
+    code: { file: 'http-server.ts', from: 'server.server.maxHeadersCount' },
+  },
+  {
+    sentences: ['a log that nobody takes > '],
+    contract:
+      'A full disk, or a reader of stdout that is stuck, costs lines of the log, no request, and not the stop.',
+    read: 'docs/contract.md#log',
+    hints: [
+      'Who waits when a line of the log cannot be written?',
+      'Nobody must: write in the background, drop lines beyond some megabytes, and listen to the errors of stdout. At the stop give the last lines half a second, then exit without them: a logger that flushes at exit may try for ever.',
+    ],
+    code: { file: 'server.ts', from: 'const stdout = pino.destination' },
+  },
+  {
     sentences: ['because of one field over 16 KiB', 'because of many fields over 16 KiB'],
     contract: 'Request line and header fields over 16 KiB together: 431 `headers-too-large`.',
     read: 'docs/errors.md#headers-too-large',
@@ -308,7 +329,7 @@ export const hints: HintGroup[] = [
   {
     sentences: ['a request that is not proper HTTP > '],
     contract:
-      'A target that could mean two things gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, a broken escape, two `Host` fields, none in HTTP/1.1, a length beside `Transfer-Encoding`, two lengths.',
+      'A target that could mean two things gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, a broken escape, two `Host` fields, none in HTTP/1.1, a length beside `Transfer-Encoding`, two lengths, a `Transfer-Encoding` other than `chunked`.',
     read: 'docs/errors.md#bad-request',
     hints: [
       'Two servers that read one request in two ways can be played off against each other. What does your parser let pass?',
@@ -385,7 +406,7 @@ export const hints: HintGroup[] = [
   {
     sentences: ['a dot segment > ', 'a target > with ', 'a target > of *'],
     contract:
-      'A target that could mean two things gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, a broken escape, two `Host` fields, none in HTTP/1.1, a length beside `Transfer-Encoding`, two lengths.',
+      'A target that could mean two things gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, a broken escape, two `Host` fields, none in HTTP/1.1, a length beside `Transfer-Encoding`, two lengths, a `Transfer-Encoding` other than `chunked`.',
     read: 'docs/errors.md#bad-request',
     hints: [
       'In how many spellings can one write two dots between slashes?',

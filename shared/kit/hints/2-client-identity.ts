@@ -67,6 +67,16 @@ export const hints: HintGroup[] = [
     code: { file: 'identify.ts', from: 'function lookUp(' },
   },
   {
+    sentences: ['finds a key behind'],
+    contract: 'The key comes in `X-API-Key`, and from nowhere else.',
+    read: 'docs/contract.md#phase-1-routing',
+    hints: [
+      'How many fields of a request does your server show you?',
+      'Node drops those beyond the first 1,000 unless maxHeadersCount says otherwise. A key behind them is a key all the same, and a wrong one is refused.',
+    ],
+    code: { file: 'http-server.ts', from: 'server.server.maxHeadersCount' },
+  },
+  {
     sentences: ['serves a known key'],
     contract: 'Whichever key is used, the client is the same.',
     read: contract,

@@ -8,7 +8,7 @@ export const hints: HintGroup[] = [
   {
     sentences: ['counts from the first call on'],
     contract:
-      'phase 3 on: `redis://` or `rediss://`. Unset: counters in the memory of this process, and the log says so',
+      'phase 3 on: `redis://` or `rediss://`; a number behind a slash names the database. Unset: counters in the memory of this process, and the log says so',
     read: 'docs/contract.md#environment',
     hints: [
       'The first call after the start is counted. Is the counter ready by then?',
@@ -279,6 +279,16 @@ export const hints: HintGroup[] = [
     code: { file: 'redis.ts', from: '#lose(' },
   },
   {
+    sentences: ['a database of Redis > '],
+    contract: 'a number behind a slash names the database',
+    read: 'docs/contract.md#environment',
+    hints: [
+      'What does your Redis client do when Redis refuses the database?',
+      'ioredis says so in an error event and counts on in database 0. Disconnect then, so that Redis counts as lost, and say in the log what to mend.',
+    ],
+    code: { file: 'redis.ts', from: "redis.on('error'" },
+  },
+  {
     sentences: ['ask no service for a client that left'],
     contract: 'No call is made for a client that has left.',
     read: 'docs/contract.md#phase-1-routing',
@@ -306,7 +316,7 @@ export const hints: HintGroup[] = [
     read: 'docs/contract.md#environment',
     hints: [
       'What does your Redis client make of a URL that is none?',
-      'Check REDIS_URL at the start: redis:// or rediss://, or empty for none. Name the variable in the message, and do not repeat its value.',
+      'Check REDIS_URL at the start: redis:// or rediss://, a number for a database, or empty for none. Name the variable in the message, and do not repeat its value.',
     ],
     code: { file: 'config.ts', from: 'const environmentSchema' },
   },

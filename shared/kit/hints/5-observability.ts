@@ -242,7 +242,7 @@ export const hints: HintGroup[] = [
     read: contract,
     hints: [
       'A trace is passed on, or begun anew. What exactly is a well-formed traceparent?',
-      'Lower-case hex: 00, 32 digits that are not all zero, 16 that are not all zero, 2, with dashes between. ff is no version; later ones may have more behind a dash. A tracestate is a list of at most 32 key=value members, and means nothing without its traceparent.',
+      'Lower-case hex: 00, 32 digits that are not all zero, 16 that are not all zero, 2, with dashes between. ff is no version; later ones may have more behind a dash. A tracestate is a list of at most 32 key=value members, and means nothing without its traceparent. Beware of patterns that begin anew at every blank of a long run: they stop everybody.',
     ],
     code: { file: 'trace-context.ts', from: 'export function traceOf(' },
   },
