@@ -42,7 +42,7 @@ function freeze(words: string[], reason: string | undefined): string {
   if (recorded === hash) {
     if (isDeepStrictEqual(tags, lock.tags)) return `${name} is as recorded. Nothing was written.`;
     writeLock({ ...lock, tags });
-    return `${name} is as recorded. The ids of the tags are new and were written.\nNext: npm run tags`;
+    return `${name} is as recorded. The ids of the tags are new and were written.\nNext: npm run docs -- docs/workshop.md, where they stand.`;
   }
   if (recorded !== undefined && !why) {
     throw new CliError(`${name} is frozen: say why it changes. npm run freeze -- ${number} --why "REASON"`);
@@ -52,7 +52,7 @@ function freeze(words: string[], reason: string | undefined): string {
   if (recorded !== undefined) {
     appendFileSync(errataFile, `- ${new Date().toISOString().slice(0, 10)}, ${name}: ${why}\n`);
   }
-  return `${name} is frozen as ${hash.slice(0, 12)}.\nNext: npm test, then commit phases/ as a whole.`;
+  return `${name} is frozen as ${hash.slice(0, 12)}. The ids of the tags have changed.\nNext: npm run docs -- docs/workshop.md, where they stand, then npm test, then commit phases/ as a whole.`;
 }
 
 await runCommand(main);

@@ -3,7 +3,6 @@ const volatile = new RegExp(
   [
     /gw_[\w-]{43}/, // a new key,
     /\b[\da-f]{64}\b/, // and its digest
-    /\b[\da-f]{12}\b/, // the id of a commit
     /\b\d{4}-\d\d-\d\d(?:T[\d:.]+Z|_[\d-]{8})/, // points in time
     /(?<="time":)\d+/,
     /(?<="durationMs":)[\d.]+| *\b\d+ ms\b|(?<=\bin )\d+ s\b|\b\d+\.\d{6}\b/, // durations
@@ -21,7 +20,7 @@ const countdown = /(?<=^retry-after: )\d+|(?<=^ratelimit: .*;t=)\d+/gim;
 const toleranceSeconds = 5;
 
 /**
- * Whether two outputs of a command say the same. Keys, digests, ids of git, times, durations, picked ports and what
+ * Whether two outputs of a command say the same. Keys, digests, times, durations, picked ports and what
  * curl says of itself are ignored; the seconds of Retry-After and RateLimit may differ by 5.
  */
 export function agree(before: string, after: string): boolean {
