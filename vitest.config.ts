@@ -10,7 +10,7 @@ const maxWorkers = Math.max(2, Math.floor(availableParallelism() / 2));
 // Nothing takes this long unless it hangs, even on a machine that has much else to do.
 const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
 
-// They start one gateway after another, many of them for whole suites: npm run test:kit.
+// They start one gateway after another, many of them for whole suites and several at a time: npm run test:kit.
 const kitTests = [
   'test/break-command.test.ts',
   'test/verify.test.ts',
@@ -39,7 +39,7 @@ export default defineConfig({
     maxWorkers,
     projects: [
       { test: { name: 'structure', include: ['test/**/*.test.ts'], exclude: kitTests, ...timeouts } },
-      { test: { name: 'kit', include: kitTests, ...timeouts } },
+      { test: { name: 'kit', include: kitTests, testTimeout: 180_000, hookTimeout: 180_000 } },
       ...pairs,
     ],
   },

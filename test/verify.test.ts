@@ -334,7 +334,7 @@ describe.concurrent('what cannot be judged', () => {
         return `node --import tsx ${file}`;
       },
       [],
-      /It said:\n(?: {2}.*\n)*? {2}\S+torn\.ts:1:\d+: ERROR: Unexpected ";"\nNext: /,
+      /It said:\n(?: {2}.*\n)*? {2}\S+torn\.ts:1:\d+: ERROR: Unexpected ";"\n(?: {2}.*\n)*Next: /,
     ],
     [
       'a command that does not exist',
