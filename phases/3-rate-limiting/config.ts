@@ -34,7 +34,7 @@ const environmentSchema = z.object({
   GATEWAY_CONFIG: z.string().optional(),
   REDIS_URL: z
     .url({ protocol: /^rediss?$/, error: 'must be a redis:// or rediss:// URL', abort: true })
-    .regex(/^\w+:\/\/[^/]*(\/\d*)?(\?.*)?$/, 'must name a database by its number, if at all')
+    .regex(/^\w+:\/\/[^/?#]*(\/\d*)?$/, 'must end with the host, or with the number of a database')
     .optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });

@@ -7,8 +7,8 @@ import { connectRedis } from './redis.ts';
 // What is still in flight this long after a signal to stop is cut off.
 const DRAIN_MS = 10_000;
 
-// How long the last lines of the log may take. A reader of stdout that is stuck must not hold up the end.
-const LAST_LINES_MS = 500;
+// A reader of stdout that has taken nothing for this long is stuck, and must not hold up the end.
+const STUCK_MS = 500;
 
 // minLength: with none, flush() waits for nothing. maxLength: lines that nobody takes are dropped, not collected.
 const stdout = pino.destination({ sync: false, minLength: 1, maxLength: 16 * 1024 * 1024 });
@@ -35,18 +35,25 @@ async function main(): Promise<void> {
     // Connections that become idle from now on would keep the server open until their keep-alive ends.
     setInterval(() => gateway.server.closeIdleConnections(), 50);
     await gateway.close();
-    const exit = () => {
-      stdout.destroy(); // or the rest is written at exit, in a loop that does not end while nobody reads
-      process.exit(0);
-    };
-    setTimeout(exit, LAST_LINES_MS);
-    log.flush(exit);
+    exit(0);
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
 }
 
+/** Ends the process when the log is out. What nobody takes is lost. */
+function exit(code: number): void {
+  const end = () => {
+    stdout.destroy(); // or the rest is written at exit, in a loop that does not end while nobody reads
+    process.exit(code);
+  };
+  const stuck = setTimeout(end, STUCK_MS);
+  stdout.on('write', () => stuck.refresh());
+  setTimeout(end, DRAIN_MS);
+  stdout.flush(end);
+}
+
 main().catch((error) => {
   console.error(error instanceof StartError ? error.message : error);
-  process.exit(1);
+  exit(1);
 });

@@ -53,11 +53,13 @@ export async function connectRedis(url: string | undefined, log: Logger): Promis
     redis = new Redis(url, OPTIONS);
   }
   // Outages show in the commands; without a listener ioredis would print every failed attempt to connect.
+  let refusal = '';
   redis.on('error', (error: Error & { command?: { name: string } }) => {
     if (error.command?.name !== 'select') return;
-    // ioredis would count on in database 0, where nobody looks for it.
-    log.error({ reason: error.message }, 'redis refuses the database in REDIS_URL: mend it, then restart');
-    redis.disconnect();
+    redis.disconnect(true); // and connect anew: ioredis would count on in database 0, where nobody looks
+    if (error.message !== refusal)
+      log.error({ reason: error.message }, 'redis refuses the database of REDIS_URL');
+    refusal = error.message;
   });
   redis.defineCommand('fixedWindow', FIXED_WINDOW);
   const firstWord = new Promise<void>((resolve) => {

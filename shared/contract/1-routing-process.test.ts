@@ -5,7 +5,7 @@ import net from 'node:net';
 import { Readable } from 'node:stream';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { answersIn, connect, send, sendRaw, until } from './harness/client.ts';
-import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
+import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
 import { deadUrl, startRawUpstream, startUpstream } from './harness/upstream.ts';
 
 // Most of these tests start a process of their own, several at a time.
@@ -154,32 +154,64 @@ describe('health and log', () => {
 
 describe.concurrent('a log that nobody takes', () => {
   const line = 'x'.repeat(8_000);
+  const toFullDisk = ['sh', '-c', 'exec "$@" > /dev/full', 'sh'];
 
   async function start(through?: string[]) {
     const service = await startUpstream();
     return startGateway(configTo(service.url), { through });
   }
 
-  test('costs no request and no stop, when its reader is stuck', async () => {
-    const gateway = await start();
-    gateway.stopReading();
-    // 4 MB of log: more than any pipe holds.
+  /** 4 MB of log: more than any pipe holds. */
+  async function fill(gateway: Gateway) {
     for (let i = 0; i < 500; i += 10) {
       const answers = await Promise.all(Array.from({ length: 10 }, () => send(gateway, `/api/${line}`)));
       expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
     }
+  }
+
+  test('arrives as a whole, when its reader is only slow', async () => {
+    const gateway = await start();
+    gateway.readSlowly(Infinity);
+    await fill(gateway);
+    const stopped = gateway.stop();
+    gateway.readSlowly(30);
+    const { code, ms } = await stopped;
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(atOnceMs);
+    const messages = gateway.log().map(({ msg }) => msg);
+    expect(messages.filter((msg) => msg === 'request')).toHaveLength(500);
+    expect(messages.at(-1)).toBe('stopping');
+  });
+
+  test('costs no request and no stop, when its reader is stuck', async () => {
+    const gateway = await start();
+    gateway.readSlowly(Infinity);
+    await fill(gateway);
     const { code, ms } = await gateway.stop();
     expect(code).toBe(0);
     expect(ms).toBeLessThan(atOnceMs);
   });
 
   test.skipIf(!existsSync('/dev/full'))('costs no request and no stop, when its disk is full', async () => {
-    const gateway = await start(['sh', '-c', 'exec "$@" > /dev/full', 'sh']);
+    const gateway = await start(toFullDisk);
     for (let i = 0; i < 3; i++) expect((await send(gateway, '/api/x')).status).toBe(200);
     const { code, ms } = await gateway.stop();
     expect(code).toBe(0);
     expect(ms).toBeLessThan(atOnceMs);
   });
+
+  test.skipIf(!existsSync('/dev/full'))(
+    'costs no start its end, when it fails and the disk is full',
+    async () => {
+      const config = configTo('ftp://127.0.0.1/');
+      expect(await startAndFail(config, { through: toFullDisk })).toMatchObject({ code: 1 });
+      const taken = await startUpstream();
+      const env = { PORT: String(taken.port) };
+      expect(await startAndFail(configTo(taken.url), { env, through: toFullDisk })).toMatchObject({
+        code: 1,
+      });
+    },
+  );
 });
 
 describe.concurrent('a signal to stop', () => {

@@ -310,4 +310,20 @@ describe.skipIf(!redisAvailable)('a database of Redis', () => {
     expect(beyond.log().filter(({ msg }) => /^redis (lost|found)$/.test(String(msg)))).toHaveLength(1);
     await redis.close();
   });
+
+  it('is asked for again when Redis refused it for a time', async () => {
+    const [redis, service] = await Promise.all([startRedis(), startUpstream()]);
+    await redis.command('ACL', 'SETUSER', 'default', '-select');
+    const gateway = await startGateway(configWith('allow', service), {
+      env: { REDIS_URL: `${redis.url}/1` },
+    });
+    await gateway.waitForLog(({ msg }) => msg === 'redis lost');
+    expectUncounted(await send(gateway, '/a/1'));
+    await redis.command('ACL', 'SETUSER', 'default', '+select');
+    const isCounted = async () => (await send(gateway, '/a/1')).headers.ratelimit !== undefined;
+    await until(isCounted, 'calls are counted', 5_000);
+    expect((await gateway.stop()).code).toBe(0);
+    expect(String(await redis.command('INFO', 'keyspace')).match(/^db\d+/gm)).toEqual(['db1']);
+    await redis.close();
+  });
 });

@@ -482,6 +482,7 @@ describe('the config', () => {
     '127.0.0.1:6379',
     'not a url',
     'redis://:canary-password@127.0.0.1:6379/counters',
+    'redis://:canary-password@127.0.0.1:6379?db=counters',
   ])('is refused with REDIS_URL=%s, which is no redis URL', async (url) => {
     const { code, stderr } = await startAndFail(configFor({ services, routes }, 3), {
       env: { REDIS_URL: url },

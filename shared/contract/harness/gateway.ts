@@ -70,8 +70,8 @@ export interface Gateway {
   ): Promise<Record<string, unknown>>;
   stdout(): string;
   stderr(): string;
-  /** Reads no more of its stdout, as a stuck collector of logs would, until the gateway has ended. */
-  stopReading(): void;
+  /** Waits so long after each piece of its stdout, until the gateway has ended. With Infinity the reader is stuck. */
+  readSlowly(pauseMs: number): void;
   /** Sends SIGTERM, or the given signal, and waits for the exit; kills after 15 s. */
   stop(signal?: NodeJS.Signals): Promise<Exit & { ms: number }>;
   readonly exited: Promise<Exit>;
@@ -156,6 +156,8 @@ async function start(config: GatewayConfig, options: Options): Promise<Gateway> 
     throw new Error(`${what}\n--- stdout\n${stdout()}\n--- stderr\n${stderr()}`);
   }
 
+  let pause = () => {};
+  let pausing: NodeJS.Timeout | undefined;
   const log = () => parseLines(stdout());
   return {
     url: `http://${host}:${port}`,
@@ -178,9 +180,19 @@ async function start(config: GatewayConfig, options: Options): Promise<Gateway> 
         await sleep(10);
       }
     },
-    stopReading() {
-      child.stdout.pause();
-      child.once('exit', () => child.stdout.resume()); // or 'close' would never come
+    readSlowly(pauseMs) {
+      clearTimeout(pausing);
+      child.stdout.off('data', pause);
+      pause = () => {
+        child.stdout.pause();
+        if (pauseMs < Infinity) pausing = setTimeout(() => child.stdout.resume(), pauseMs);
+      };
+      child.stdout.on('data', pause);
+      pause();
+      child.once('exit', () => {
+        clearTimeout(pausing);
+        child.stdout.off('data', pause).resume(); // or 'close' would never come
+      });
     },
     async stop(signal = 'SIGTERM') {
       const begin = performance.now();
@@ -201,11 +213,15 @@ export async function startAndFail(
 ): Promise<{ code: number | null; stdout: string; stderr: string; ms: number }> {
   const begin = performance.now();
   const port = await freePort();
-  const { child, exited, stdout, stderr } = run(config, {
-    HOST: '127.0.0.1',
-    PORT: String(port),
-    ...options.env,
-  });
+  const { child, exited, stdout, stderr } = run(
+    config,
+    {
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      ...options.env,
+    },
+    options.through,
+  );
   const watch = new AbortController();
   const killer = setTimeout(() => child.kill('SIGKILL'), startBudgetMs);
   const started = watchHealth(port, watch.signal).then(() => {

@@ -6,8 +6,8 @@ import { createLog } from './log.mjs';
 // What is still in flight this long after a signal to stop is cut off.
 const DRAIN_MS = 10_000;
 
-// How long the last lines of the log may take. A reader of stdout that is stuck must not hold up the end.
-const LAST_LINES_MS = 500;
+// How long the last lines of the log may take. A reader of stdout may be slow; one that is stuck must not hold up the end.
+const LAST_LINES_MS = 5_000;
 
 function main() {
   const { host, port, configFile, logLevel } = readEnvironment(process.env);

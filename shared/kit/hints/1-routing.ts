@@ -308,11 +308,11 @@ export const hints: HintGroup[] = [
   {
     sentences: ['a log that nobody takes > '],
     contract:
-      'A full disk, or a reader of stdout that is stuck, costs lines of the log, no request, and not the stop.',
+      'A full disk, or a reader of stdout that takes nothing for half a second, costs lines of the log, no request, and not the stop.',
     read: 'docs/contract.md#log',
     hints: [
       'Who waits when a line of the log cannot be written?',
-      'Nobody must: write in the background, drop lines beyond some megabytes, and listen to the errors of stdout. At the stop give the last lines half a second, then exit without them: a logger that flushes at exit may try for ever.',
+      'Nobody must: write in the background, drop lines beyond some megabytes, and listen to the errors of stdout. Before the end write the last lines as long as the reader takes some, and give up when it has taken none for half a second: a logger that flushes at exit may try for ever. A start that fails ends in the same way.',
     ],
     code: { file: 'server.ts', from: 'const stdout = pino.destination' },
   },

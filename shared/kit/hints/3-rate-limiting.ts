@@ -284,7 +284,7 @@ export const hints: HintGroup[] = [
     read: 'docs/contract.md#environment',
     hints: [
       'What does your Redis client do when Redis refuses the database?',
-      'ioredis says so in an error event and counts on in database 0. Disconnect then, so that Redis counts as lost, and say in the log what to mend.',
+      'ioredis says so in an error event and counts on in database 0. Hang up then and connect anew, so that Redis counts as lost until it agrees, and say the reason in the log, once.',
     ],
     code: { file: 'redis.ts', from: "redis.on('error'" },
   },
