@@ -5,6 +5,7 @@ import { judge } from '../shared/bench/goals.ts';
 import { parseAutocannon, parseWrk } from '../shared/bench/load.ts';
 import { type Measured, measure, type Slice } from '../shared/bench/measure.ts';
 import { onPath, scratch } from '../shared/bench/processes.ts';
+import { goalRows } from '../shared/bench/report.ts';
 import type { Results } from '../shared/bench/results.ts';
 import { SAME_AGAIN } from '../shared/bench/scenarios.ts';
 import { median, noise, quantile, ratios, summarise } from '../shared/bench/statistics.ts';
@@ -37,6 +38,14 @@ function results(...all: Measured[]): Results {
   const found = [{ name: 'forward', parts: [{ label: '', measured: all }] }];
   return { date: '', quick: true, rounds: 3, machine: {}, found, leftOut: [] };
 }
+
+it('shows a third digit where two would hide a miss', () => {
+  const row = (value: number) =>
+    goalRows([{ figure: '', scenario: '', limit: 1.15, value, met: value <= 1.15 }])[1]?.slice(1);
+  expect(row(1.154)).toEqual(['≤ 1.15', '1.154', 'MISS']);
+  expect(row(1.149)).toEqual(['≤ 1.15', '1.15', 'pass']);
+  expect(row(1.2)).toEqual(['≤ 1.15', '1.20', 'MISS']);
+});
 
 it('takes the middle of the rounds, so that a spoiled one does not count', () => {
   expect(median([5, 1, 900])).toBe(5);

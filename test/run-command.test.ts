@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listPhases } from '../shared/cli/phases.ts';
+import { prettifyLine } from '../shared/cli/run-log.ts';
 
 const root = join(import.meta.dirname, '..');
 const onWindows = process.platform === 'win32';
@@ -87,6 +88,13 @@ const answers = (url: string) =>
     () => true,
     () => false,
   );
+
+test('the log has words for what is not even a request', () => {
+  const line = { level: 30, method: null, path: null, status: 400, durationMs: 0, refusedBy: 'parse' };
+  expect(prettifyLine(JSON.stringify({ ...line, msg: 'request' }))).toContain(
+    'An unreadable request 400 in 0.0 ms (refused by parse)',
+  );
+});
 
 describe('npm run phase:N', () => {
   test.each(listPhases())('$name: greets with three calls that lead somewhere', async ({ number, name }) => {

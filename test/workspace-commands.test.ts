@@ -297,6 +297,18 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     expect(stderr).not.toMatch(/^ +at /m);
   });
 
+  test.for([
+    { path: 'workspace', command: 'learn', words: ['1'] },
+    { path: 'workspace-saves', command: 'learn', words: ['1'] },
+  ])('a file in the place of $path has its cure', async ({ path, command, words }, { expect }) => {
+    const sandbox = learnerRoom();
+    sandbox.write(path, '');
+    const { code, stderr } = await sandbox.kit(command, words);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(new RegExp(`${path} is a file, and should be a folder\\. Next: move it away`));
+    expect(stderr).not.toMatch(/^ +at /m);
+  });
+
   test('no command touches a file of the repository', async ({ expect }) => {
     const sandbox = learnerRoom();
     // The sandbox has a link there, which the pattern of .gitignore does not mean.
