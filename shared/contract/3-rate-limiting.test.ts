@@ -478,17 +478,18 @@ describe('the config', () => {
   });
 
   it.each([
-    'http://:canary-password@127.0.0.1:6379',
-    '127.0.0.1:6379',
-    'not a url',
-    'redis://:canary-password@127.0.0.1:6379/counters',
-    'redis://:canary-password@127.0.0.1:6379?db=counters',
-  ])('is refused with REDIS_URL=%s, which is no redis URL', async (url) => {
+    ['http://:canary-password@127.0.0.1:6379', 'redis://'],
+    ['127.0.0.1:6379', 'redis://'],
+    ['not a url', 'redis://'],
+    ['redis://:canary-password@127.0.0.1:6379/counters', 'database'],
+    ['redis://:canary-password@127.0.0.1:6379?db=counters', 'database'],
+  ])('is refused with REDIS_URL=%s, and told what belongs there: %s', async (url, word) => {
     const { code, stderr } = await startAndFail(configFor({ services, routes }, 3), {
       env: { REDIS_URL: url },
     });
     expect(code).toBe(1);
     expect(stderr).toContain('REDIS_URL');
+    expect(stderr).toContain(word);
     expect(stderr).not.toContain('canary-password');
     expect(stderr).not.toMatch(/^\s+at /m);
   });
