@@ -1,34 +1,33 @@
-import type { onRequestHookHandler } from 'fastify';
 import type { Logger } from 'pino';
+import type { Observer } from './exchange.ts';
 
-// nginx's number for a client that left before its answer was complete. It is logged, never sent.
-const CLIENT_LEFT = 499;
-
-/**
- * Observer: logs one line per request, when its last byte is out or its connection is gone. The path is
- * logged without the query, where secrets travel. `now` is a clock in ms.
- */
-export function accessLog(log: Logger, now: () => number): onRequestHookHandler {
-  if (!log.isLevelEnabled('info')) return (_request, _reply, done) => done();
-  return (request, reply, done) => {
-    const begun = now();
-    // Not onResponse: Fastify does not call it when the client leaves early.
-    reply.raw.once('close', () => {
-      const answered = reply.raw.writableFinished || request.problem !== null;
+/** Observer: logs one line per request, or nothing when the level of `log` is above info. */
+export function accessLog(log: Logger): Observer[] {
+  if (!log.isLevelEnabled('info')) return [];
+  const observer: Observer = {
+    end(exchange) {
+      const { method, url, upstreamMs } = exchange;
       log.info(
         {
-          method: request.method,
-          path: request.url.split('?', 1)[0],
-          route: request.route?.prefix ?? null,
-          service: request.route?.service ?? null,
-          client: request.client?.id ?? null,
-          status: answered ? reply.raw.statusCode : CLIENT_LEFT,
-          durationMs: Math.round((now() - begun) * 1000) / 1000,
-          refusedBy: request.problem?.stage,
+          method,
+          path: url === null ? null : url.split('?', 1)[0], // queries may contain secrets
+          route: exchange.route?.prefix ?? null,
+          service: exchange.route?.service ?? null,
+          client: exchange.client?.id ?? null,
+          status: exchange.status,
+          source: exchange.source,
+          durationMs: round(exchange.durationMs),
+          upstreamMs: upstreamMs === null ? null : round(upstreamMs),
+          bytesOut: exchange.bytesOut,
+          refusedBy: exchange.problem?.stage,
         },
         'request',
       );
-    });
-    done();
+    },
   };
+  return [observer];
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
 }

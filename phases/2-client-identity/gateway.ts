@@ -1,24 +1,33 @@
-import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { accessLog } from './access-log.ts';
 import type { Config } from './config.ts';
-import { forward, openPool, type Upstream } from './forward.ts';
+import { observe } from './exchange.ts';
+import { forward } from './forward.ts';
 import { createServer } from './http-server.ts';
 import { identify, refuseAnonymous } from './identify.ts';
+import { refuseUnparsed } from './refuse-unparsed.ts';
 import { findRoute, PROXIED_METHODS, refuseUnrouted } from './route.ts';
+import { stages } from './stages.ts';
+import { openPool, type Upstream } from './upstream.ts';
 import { wellFormed } from './well-formed.ts';
 
-/** What the gateway takes from the world around it. `now` is a monotonic clock in ms. */
-export interface World {
+/** What the gateway needs from the process. `now` is a monotonic clock in ms. */
+export interface Dependencies {
   log: Logger;
   now: () => number;
 }
 
-/** Builds the gateway, ready to listen. Read it top to bottom to follow a request. */
-export function buildGateway(config: Config, { log, now }: World): FastifyInstance {
-  const observe = accessLog(log, now);
+/** Builds the gateway, ready to listen. Read it from top to bottom to follow a request. */
+export function buildGateway(config: Config, { log, now }: Dependencies) {
+  const observers = accessLog(log);
+  const observed = observe(observers, now);
   const timeouts = Object.values(config.services).map((service) => service.timeoutMs);
-  const gateway = createServer(log, observe, Math.max(...timeouts));
+  const gateway = createServer({
+    log,
+    observed,
+    onClientError: refuseUnparsed(observers, now),
+    longestTimeoutMs: Math.max(...timeouts),
+  });
   gateway.get('/health', () => ({ status: 'ok' }));
 
   const upstreams = new Map<string, Upstream>();
@@ -29,14 +38,15 @@ export function buildGateway(config: Config, { log, now }: World): FastifyInstan
   }
 
   gateway.register(async (pipeline) => {
-    pipeline.addHook('onRequest', observe);
-    pipeline.addHook('onRequest', wellFormed);
-    pipeline.addHook('onRequest', findRoute(config.routes, config.services));
-    pipeline.addHook('onRequest', identify(config.clients));
-    pipeline.addHook('onRequest', refuseAnonymous);
+    const stage = stages(pipeline);
+    pipeline.addHook('onRequest', observed);
+    stage('parse', wellFormed);
+    stage('route', findRoute(config.routes, config.services));
+    stage('identify', identify(config.clients));
+    stage('access', refuseAnonymous);
     pipeline.route({ method: PROXIED_METHODS, url: '/*', handler: forward(upstreams) });
     pipeline.setNotFoundHandler(refuseUnrouted);
   });
 
-  return gateway;
+  return { gateway };
 }

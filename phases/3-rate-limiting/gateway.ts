@@ -1,28 +1,38 @@
-import type { FastifyInstance } from 'fastify';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { accessLog } from './access-log.ts';
 import type { Config } from './config.ts';
-import { forward, openPool, type Upstream } from './forward.ts';
+import { observe } from './exchange.ts';
+import { FixedWindows } from './fixed-window.ts';
+import { forward } from './forward.ts';
 import { createServer } from './http-server.ts';
 import { identify, refuseAnonymous } from './identify.ts';
 import { rateLimit } from './rate-limit.ts';
-import { FixedWindows } from './redis.ts';
+import { refuseUnparsed } from './refuse-unparsed.ts';
 import { findRoute, PROXIED_METHODS, refuseUnrouted } from './route.ts';
+import { stages } from './stages.ts';
+import { openPool, type Upstream } from './upstream.ts';
 import { wellFormed } from './well-formed.ts';
 
-/** What the gateway takes from the world around it. `now` is a monotonic clock in ms. */
-export interface World {
+/** What the gateway needs from the process. `now` is a monotonic clock in ms. */
+export interface Dependencies {
   log: Logger;
   now: () => number;
   redis: Redis;
 }
 
-/** Builds the gateway, ready to listen. Read it top to bottom to follow a request. */
-export function buildGateway(config: Config, { log, now, redis }: World): FastifyInstance {
-  const observe = accessLog(log, now);
+/** Builds the gateway, ready to listen. Read it from top to bottom to follow a request. */
+export function buildGateway(config: Config, { log, now, redis }: Dependencies) {
+  const observers = accessLog(log);
+  const observed = observe(observers, now);
   const timeouts = Object.values(config.services).map((service) => service.timeoutMs);
-  const gateway = createServer(log, observe, Math.max(...timeouts), config.trustedProxies);
+  const gateway = createServer({
+    log,
+    observed,
+    onClientError: refuseUnparsed(observers, now),
+    longestTimeoutMs: Math.max(...timeouts),
+    trustedProxies: config.trustedProxies,
+  });
   gateway.get('/health', () => ({ status: 'ok' }));
 
   const upstreams = new Map<string, Upstream>();
@@ -33,15 +43,16 @@ export function buildGateway(config: Config, { log, now, redis }: World): Fastif
   }
 
   gateway.register(async (pipeline) => {
-    pipeline.addHook('onRequest', observe);
-    pipeline.addHook('onRequest', wellFormed);
-    pipeline.addHook('onRequest', findRoute(config.routes, config.services));
-    pipeline.addHook('onRequest', identify(config.clients));
-    pipeline.addHook('onRequest', refuseAnonymous);
-    pipeline.addHook('onRequest', rateLimit(config.rateLimit, new FixedWindows(redis, log)));
+    const stage = stages(pipeline);
+    pipeline.addHook('onRequest', observed);
+    stage('parse', wellFormed);
+    stage('route', findRoute(config.routes, config.services));
+    stage('identify', identify(config.clients));
+    stage('access', refuseAnonymous);
+    stage('limit', rateLimit(config.rateLimit, new FixedWindows(redis, log)));
     pipeline.route({ method: PROXIED_METHODS, url: '/*', handler: forward(upstreams) });
     pipeline.setNotFoundHandler(refuseUnrouted);
   });
 
-  return gateway;
+  return { gateway };
 }
