@@ -1,34 +1,35 @@
 import type { Logger } from 'pino';
-import type { Observer } from './observe.ts';
+import type { Observer } from './exchange.ts';
 
-/** Observer: logs one line per request. The path is logged without the query, where secrets travel. */
-export function accessLog(log: Logger): Observer {
-  if (!log.isLevelEnabled('info')) return { end() {} };
-  return {
+/** Observer: logs one line per request, or nothing when the level of `log` is above info. */
+export function accessLog(log: Logger): Observer[] {
+  if (!log.isLevelEnabled('info')) return [];
+  const observer: Observer = {
     end(exchange) {
-      const { id, traceId, method, url, route, service, client, status, source, bytesOut } = exchange;
+      const { method, url, upstreamMs } = exchange;
       log.info(
         {
-          id,
-          traceId,
+          id: exchange.id,
           method,
-          path: url === null ? null : url.split('?', 1)[0],
-          route,
-          service,
-          client,
-          status,
-          source,
+          path: url === null ? null : url.split('?', 1)[0], // queries may contain secrets
+          route: exchange.route?.prefix ?? null,
+          service: exchange.route?.service ?? null,
+          client: exchange.client?.id ?? null,
+          status: exchange.status,
+          source: exchange.source,
+          durationMs: round(exchange.durationMs),
+          upstreamMs: upstreamMs === null ? null : round(upstreamMs),
+          bytesOut: exchange.bytesOut,
+          limit: exchange.decision ?? undefined,
           refusedBy: exchange.problem?.stage,
-          durationMs: rounded(exchange.durationMs),
-          upstreamMs: exchange.upstreamMs === null ? null : rounded(exchange.upstreamMs),
-          bytesOut,
         },
         'request',
       );
     },
   };
+  return [observer];
 }
 
-function rounded(ms: number): number {
+function round(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }

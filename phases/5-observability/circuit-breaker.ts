@@ -1,10 +1,10 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { type Dispatcher, errors } from 'undici';
+import type { Dispatcher } from 'undici';
 import * as z from 'zod';
-import { CLIENT_LEFT } from './forward.ts';
+import { JudgedHandler } from './judged-handler.ts';
 import { Problem } from './problem.ts';
+import type { Route } from './route.ts';
 
 /** When a circuit opens, and for how long it stays open. */
 export const circuitBreakerSchema = z.strictObject({
@@ -14,7 +14,7 @@ export const circuitBreakerSchema = z.strictObject({
 
 type CircuitBreakerConfig = z.infer<typeof circuitBreakerSchema>;
 
-// Node runs a longer timer at once.
+// setTimeout fires at once when the delay is longer than this.
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const CIRCUIT_OPEN = new Problem(
@@ -22,13 +22,13 @@ const CIRCUIT_OPEN = new Problem(
   503,
   'circuit-open',
   'Circuit open',
-  'The service has failed repeatedly and is left alone for a while. Retry-After tells when it is called again.',
+  'The service has failed repeatedly and is not called for a while. Retry-After is the time until it is called again.',
 );
 
 /**
- * The circuit of one service, in the memory of this process: the time until it closes, and an undici
- * interceptor that judges every call. `failureThreshold` failures in a row open it; `cooldownMs` later
- * it is closed again, for everybody at once. `now` is a monotonic clock in ms.
+ * The circuit of one service, in the memory of this process: the time until it closes, and an undici interceptor
+ * that judges every call. `failureThreshold` failures in a row open it. `cooldownMs` later it is closed again, for
+ * all clients at once. `now` is a monotonic clock in ms.
  */
 export function circuitBreaker(
   service: string,
@@ -39,10 +39,10 @@ export function circuitBreaker(
   const { failureThreshold, cooldownMs } = config;
   let failures = 0;
   let openedAt: number | null = null;
-  // Counts the openings. A call that began before the last one tells nothing about the service of today.
+  // The number of openings. The result of a call that began before the last one says nothing about the service now.
   let generation = 0;
 
-  /** Ms until the circuit closes, 0 when it is closed. By the clock: a timer could fire late, or never. */
+  /** Ms until the circuit closes, 0 when it is closed. Decided by the clock, because a timer may fire late. */
   function cooldownLeft(): number {
     if (openedAt === null) return 0;
     const left = openedAt + cooldownMs - now();
@@ -52,14 +52,14 @@ export function circuitBreaker(
     return 0;
   }
 
-  function judge(failed: boolean, begunIn: number): void {
-    if (begunIn !== generation) return;
+  function judge(failed: boolean, callGeneration: number): void {
+    if (callGeneration !== generation) return;
     failures = failed ? failures + 1 : 0;
     if (failures < failureThreshold) return;
     failures = 0;
     generation += 1;
     openedAt = now();
-    // Only to say so at the time: who asks earlier or later goes by the clock.
+    // This timer only makes sure that the closing is logged when it happens.
     setTimeout(cooldownLeft, Math.min(cooldownMs + 1, MAX_TIMER_MS)).unref();
     log.warn({ service, cooldownMs }, 'circuit opened');
   }
@@ -73,73 +73,23 @@ export function circuitBreaker(
     },
 
     interceptor(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
-      return (options, handler) => dispatch(options, new Witness(handler, judge, generation));
+      return (options, handler) => dispatch(options, new JudgedHandler(handler, judge, generation));
     },
   };
 }
 
+/** The circuit of one service. */
 export type Circuit = ReturnType<typeof circuitBreaker>;
 
-/** Gate: refuses while the circuit of the service is open. `circuits` is by name of service. */
+/** Gate: refuses while the circuit of the service is open. The keys of `circuits` are the names of the services. */
 export function refuseWhileOpen(circuits: Map<string, Circuit>) {
   return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
-    const left = circuits.get(request.route?.service as string)?.cooldownLeft() ?? 0;
+    const { service } = request.exchange.route as Route;
+    const left = circuits.get(service)?.cooldownLeft() ?? 0;
     if (left > 0) {
       reply.header('retry-after', Math.max(1, Math.ceil(left / 1000)));
       throw CIRCUIT_OPEN;
     }
     done();
   };
-}
-
-/** Stands between undici and the handler of one call, and judges the call when it has ended, not before. */
-class Witness implements Dispatcher.DispatchHandler {
-  readonly #handler: Dispatcher.DispatchHandler;
-  readonly #judge: (failed: boolean, begunIn: number) => void;
-  readonly #begunIn: number;
-  #status = 0;
-
-  constructor(
-    handler: Dispatcher.DispatchHandler,
-    judge: (failed: boolean, begunIn: number) => void,
-    begunIn: number,
-  ) {
-    this.#handler = handler;
-    this.#judge = judge;
-    this.#begunIn = begunIn;
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
-    this.#handler.onRequestStart?.(controller, context);
-  }
-
-  onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    headers: IncomingHttpHeaders,
-    statusMessage?: string,
-  ): void {
-    this.#status = status;
-    this.#handler.onResponseStart?.(controller, status, headers, statusMessage);
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#handler.onResponseData?.(controller, chunk);
-  }
-
-  onResponseEnd(controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
-    this.#judge(this.#status >= 500, this.#begunIn);
-    this.#handler.onResponseEnd?.(controller, trailers);
-  }
-
-  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
-    if (this.#status === 204 || this.#status === 304) {
-      // A whole answer: undici takes a Content-Length on these for the promise of a body.
-      this.#judge(false, this.#begunIn);
-    } else if (error !== CLIENT_LEFT && !(error instanceof errors.InvalidArgumentError)) {
-      // These two are the client's doing: it went away, or sent what undici will not send.
-      this.#judge(true, this.#begunIn);
-    }
-    this.#handler.onResponseError?.(controller, error);
-  }
 }

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { circuitBreakerSchema } from './circuit-breaker.ts';
-import { servicesSchema } from './forward.ts';
 import { clientsSchema } from './identify.ts';
 import { rateLimitSchema, trustedProxiesSchema } from './rate-limit.ts';
 import { routesSchema } from './route.ts';
+import { StartError, validate } from './start-error.ts';
+import { servicesSchema } from './upstream.ts';
 
 const configSchema = z
   .strictObject({
@@ -14,7 +15,6 @@ const configSchema = z
     trustedProxies: trustedProxiesSchema,
     rateLimit: rateLimitSchema,
     circuitBreaker: circuitBreakerSchema,
-    serverTiming: z.boolean(),
   })
   .superRefine(
     ({ services, routes }, context) => {
@@ -24,11 +24,11 @@ const configSchema = z
         context.addIssue({ code: 'custom', path: ['routes', i, 'service'], message });
       }
     },
-    // Also when single fields are wrong, so that one message lists everything.
+    // Run this check also when single fields are wrong, so that one message lists everything.
     { when: ({ value }) => Array.isArray((value as Config | null)?.routes) },
   );
 
-/** The content of gateway.json. Every field is required, unknown ones are refused. */
+/** The content of gateway.json. Every field is required, and unknown fields are refused. */
 export type Config = z.infer<typeof configSchema>;
 
 const environmentSchema = z.object({
@@ -44,19 +44,16 @@ const environmentSchema = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 
-/** What the process is told by its environment variables. */
+/** The settings of the process, from its environment variables. */
 export type Environment = z.infer<typeof environmentSchema>;
 
-/** The gateway cannot start as it is told to. The message lists every reason, for the operator. */
-export class StartError extends Error {}
-
-/** Reads the environment variables; empty ones count as unset. Throws a StartError. */
+/** Reads the environment variables; an empty one counts as unset. Throws a StartError. */
 export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
   const set = Object.entries(variables).filter(([, value]) => value !== '');
-  return check(environmentSchema, Object.fromEntries(set), 'The environment is not usable');
+  return validate(environmentSchema, Object.fromEntries(set), 'The environment is not usable');
 }
 
-/** Reads and checks a config file. Throws a StartError. */
+/** Reads and validates a config file. Throws a StartError. */
 export function readConfig(file: string): Config {
   let content: unknown;
   try {
@@ -64,32 +61,5 @@ export function readConfig(file: string): Config {
   } catch (error) {
     throw new StartError(`Cannot read the config ${file}: ${(error as Error).message}`);
   }
-  return check(configSchema, content, `The config ${file} is not usable`);
-}
-
-function check<Schema extends z.ZodType>(
-  schema: Schema,
-  input: unknown,
-  complaint: string,
-): z.output<Schema> {
-  const result = schema.safeParse(input, { reportInput: true });
-  if (result.success) return result.data;
-  const reasons = result.error.issues.flatMap((issue) =>
-    issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => `  ${fieldName([...issue.path, key])}: unknown field`)
-      : `  ${fieldName(issue.path)}: ${reasonOf(issue)}`,
-  );
-  throw new StartError([`${complaint}:`, ...reasons].join('\n'));
-}
-
-function reasonOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'invalid_key') return issue.issues.map(({ message }) => message).join(', ');
-  const isMissing =
-    (issue.code === 'invalid_type' || issue.code === 'invalid_value') && issue.input === undefined;
-  return isMissing ? 'is missing' : issue.message;
-}
-
-function fieldName(path: PropertyKey[]): string {
-  const name = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
-  return name.replace(/^\./, '') || '(the whole file)';
+  return validate(configSchema, content, `The config ${file} is not usable`);
 }

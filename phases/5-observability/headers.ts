@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { closeWhileDraining } from './drain.ts';
 
-// RFC 9110 7.6.1: fields that speak of one connection and end with it, whichever way they travel.
+// RFC 9110 7.6.1: fields that belong to one connection and are not forwarded, in either direction.
 const HOP_BY_HOP = [
   'connection',
   'keep-alive',
@@ -16,42 +17,44 @@ const HOP_BY_HOP = [
 
 const NOT_TO_CLIENTS = new Set(HOP_BY_HOP);
 
-// Beside the hop-by-hop fields: what the gateway answers itself (Expect), and what only it may say.
-const NOT_TO_SERVICES = new Set([...HOP_BY_HOP, 'expect', 'forwarded', 'host', 'x-api-key', 'x-real-ip']);
+const NOT_TO_SERVICES = new Set([
+  ...HOP_BY_HOP,
+  'expect', // the gateway sends 100 Continue itself
+  'forwarded', // with x-forwarded-*: only the gateway sets these
+  'host',
+  'x-api-key',
+  'x-real-ip',
+  'x-request-id',
+]);
 
-// Written anew for every service: the client's own if they were well-formed.
-for (const name of ['traceparent', 'tracestate', 'x-request-id']) NOT_TO_SERVICES.add(name);
-
-/** The header fields of the request that the service gets, as a flat list of names and values. */
+/** The request header fields for the service, as a flat list of names and values. */
 export function requestHeaders(request: FastifyRequest): string[] {
   const { rawHeaders, headers, httpVersion } = request.raw;
   const listed = connectionOptions(headers.connection);
   const kept: string[] = [];
-  // First, because servers ignore what comes after so many fields: nobody can push these over that edge.
-  // Behind trusted proxies: the client first, then every proxy on the way.
+  // First: many servers ignore fields beyond a limit (Node: 1,000), and a client could push these past it by sending
+  // many of its own.
+  // Behind trusted proxies: the client first, then each proxy.
   kept.push('x-forwarded-for', request.ips?.toReversed().join(', ') ?? request.ip);
   kept.push('x-forwarded-proto', request.protocol);
   kept.push('x-forwarded-host', request.host);
   kept.push('x-request-id', request.id);
-  if (request.trace) kept.push('traceparent', request.trace.traceparent);
-  if (request.trace?.tracestate) kept.push('tracestate', request.trace.tracestate);
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const field = rawHeaders[i] as string;
-    // CGI-like servers cannot tell X_Forwarded_For from X-Forwarded-For, so neither do we.
+    // CGI-like servers read X_Forwarded_For as X-Forwarded-For, so both spellings are dropped.
     const name = field.toLowerCase().replaceAll('_', '-');
     if (NOT_TO_SERVICES.has(name) || name.startsWith('x-forwarded-') || listed?.has(name)) continue;
     kept.push(field, rawHeaders[i + 1] as string);
   }
-  // Last: the members of Via stand in the order of the hops (RFC 9110 7.6.3).
+  // Last: the members of Via are in the order of the hops (RFC 9110 7.6.3).
   kept.push('via', `${httpVersion} phased-gateway`);
   return kept;
 }
 
-/** The header fields of the answer for the client: the service's, and what the stages set on `reply`. */
-export function answerHeaders(headers: IncomingHttpHeaders, reply: FastifyReply): string[] {
+/** The response header fields for the client: those of the service, and those that stages have set on `reply`. */
+export function responseHeaders(headers: IncomingHttpHeaders, reply: FastifyReply): string[] {
   const own: Record<string, unknown> = reply.getHeaders();
-  // While the gateway drains, the client must not send another request on this connection.
-  if (!reply.server.server.listening) own.connection = 'close';
+  closeWhileDraining(reply, own);
   const listed = connectionOptions(headers.connection);
   const kept: string[] = [];
   for (const name in headers) {
@@ -62,15 +65,12 @@ export function answerHeaders(headers: IncomingHttpHeaders, reply: FastifyReply)
     else for (const line of value) kept.push(name, line);
   }
   for (const name in own) kept.push(name, String(own[name]));
-  // A line of its own beside those of the service: the field is a list.
-  const timing = reply.request.times?.serverTiming();
-  if (timing) kept.push('server-timing', timing);
-  // Last, because Node garbles a Content-Disposition that follows the length: it reads the bytes as UTF-8.
+  // Last: if Content-Disposition follows Content-Length, Node writes it in UTF-8 instead of latin1.
   if (headers['content-length'] !== undefined) kept.push('content-length', headers['content-length']);
   return kept;
 }
 
-/** The field names a Connection header lists, or null for the usual ones that list none. */
+/** The field names that a Connection header lists. Null for the common values, which list none. */
 function connectionOptions(connection: string | string[] | undefined): Set<string> | null {
   if (connection === undefined || connection === 'keep-alive' || connection === 'close') return null;
   return new Set(

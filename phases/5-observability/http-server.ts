@@ -1,82 +1,64 @@
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type onRequestHookHandler } from 'fastify';
 import type { Logger } from 'pino';
-import { type Observer, requestId } from './observe.ts';
 import { BAD_REQUEST, sendProblem, toProblem } from './problem.ts';
+import { requestId } from './request-id.ts';
 import { PROXIED_METHODS } from './route.ts';
-import { refuseUnparsed } from './well-formed.ts';
 
-// A connection on which nothing moves for this long, beyond the longest wait for a service, is closed.
-const SILENCE_MS = 300_000;
+// A connection on which no byte moves for this long, in addition to the longest `timeoutMs`, is closed.
+const CLIENT_SILENCE_MS = 300_000;
 
-// The first request of a connection may be on its way, or unread, when the gateway is told to stop.
-const FIRST_REQUEST_MS = 500;
+interface ServerOptions {
+  log: Logger;
+  /** Begins the exchange of a request. Requests that Fastify refuses before any hook need it, too. */
+  observed: onRequestHookHandler;
+  /** Responds to what Node's parser refuses. */
+  onClientError: (error: NodeJS.ErrnoException, socket: Socket) => void;
+  /** The `timeoutMs` of the slowest service. */
+  longestTimeoutMs: number;
+  trustedProxies: string[];
+}
 
-/**
- * A Fastify that stays out of the way: it leaves bodies alone, refuses in one format, and drains when it
- * closes. `observe` sees the requests that fail before any hook runs; `longestTimeoutMs` is that of the
- * slowest service.
- */
-export function createServer(
-  log: Logger,
-  observe: onRequestHookHandler,
-  longestTimeoutMs: number,
-  trustedProxies: string[],
-  observers: Observer[],
-): FastifyInstance {
+/** A Fastify server that neither parses nor limits bodies, and refuses in one format. */
+export function createServer(options: ServerOptions): FastifyInstance {
   const server = Fastify({
-    http: { maxHeaderSize: 16_384, requireHostHeader: false }, // wellFormed answers a missing Host
-    trustProxy: trustedProxies.length > 0 && trustedProxies,
-    connectionTimeout: longestTimeoutMs + SILENCE_MS, // for clients that stop reading
-    requestTimeout: 300_000, // for slow senders; Fastify's default for both is never
-    return503OnClosing: false, // what still arrives while draining is served, with Connection: close
-    clientErrorHandler: (error, socket) => refuseUnparsed(error, socket, observers),
+    http: { maxHeaderSize: 16_384, requireHostHeader: false }, // wellFormed refuses a missing Host
+    connectionTimeout: options.longestTimeoutMs + CLIENT_SILENCE_MS, // for clients that stop reading; Fastify's default is never
+    requestTimeout: 300_000, // for clients that send slowly; Fastify's default is never
+    trustProxy: options.trustedProxies.length > 0 && options.trustedProxies,
+    return503OnClosing: false, // requests that still arrive while draining are served, with Connection: close
+    clientErrorHandler: options.onClientError,
     genReqId: requestId,
     frameworkErrors: (_error, request, reply) => {
-      observe.call(server, request, reply, () => sendProblem(reply, BAD_REQUEST));
+      options.observed.call(server, request, reply, () => sendProblem(reply, BAD_REQUEST));
     },
   });
 
-  // Node would drop the fields beyond the first 1,000, among them a key or a second Host. 16 KiB hold some 3,000.
+  // By default Node drops the fields after the first 1,000, such as a key or a second Host. 16 KiB hold about 3,000.
   server.server.maxHeadersCount = 0;
 
-  server.decorateRequest('problem', null);
-  server.decorateRequest('route', null);
-  server.decorateRequest('target', '');
-  server.decorateRequest('client', null);
-  server.decorateRequest('times', null);
-  server.decorateRequest('trace', null);
-  server.decorateRequest('bytesOut', 0);
+  server.decorateRequest('exchange');
   server.setErrorHandler((error, request, reply) => {
-    const report = (bug: unknown) => log.error({ id: request.id, err: bug }, 'internal error');
+    const report = (bug: unknown) => options.log.error({ id: request.id, err: bug }, 'internal error');
     sendProblem(reply, toProblem(error, report));
   });
 
-  // Bodies are for the service. To Fastify no method has one, so it neither parses nor judges any.
+  // The gateway does not read bodies. Fastify parses none if no method is declared to have one.
   for (const method of PROXIED_METHODS) {
     server.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   }
 
-  // Node would answer Expect by itself. Left to forward.ts, a refused request need not upload in vain.
+  // Without these listeners Node sends 100 Continue itself, and a client uploads a body that is refused afterwards.
   for (const event of ['checkContinue', 'checkExpectation']) {
     server.server.on(event, (request, response) => server.server.emit('request', request, response));
   }
-  // When a connection goes, Node tells only the first response of a pipeline. The others would wait on.
-  server.server.on('request', (request, response) => {
-    request.once('aborted', () => response.destroy().emit('close'));
-  });
-
-  // To Node a connection on which nothing was ever sent is not idle: without this it would hold up the end.
-  const sockets = new Set<Socket>();
-  server.server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-  server.addHook('preClose', async () => {
-    const closeUnused = () => {
-      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
-    };
-    setTimeout(closeUnused, FIRST_REQUEST_MS).unref();
+  // When a connection closes, Node emits 'close' only on the response that is being sent. The calls for the pipelined
+  // requests behind it would continue. Such a response has no socket yet.
+  server.server.on('request', ({ socket }, response) => {
+    if (response.socket) return;
+    const close = () => response.destroy().emit('close');
+    socket.once('close', close);
+    response.once('close', () => socket.off('close', close));
   });
   return server;
 }

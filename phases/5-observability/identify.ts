@@ -3,25 +3,18 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { Problem } from './problem.ts';
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Who is calling. Null until the identify stage has run. */
-    client: Client | null;
-  }
-}
-
-/** A caller as the later stages see it. No caller and no service learns the id. */
+/** The client of a request, for later stages. Its id is never sent to clients or services. */
 export interface Client {
   readonly id: string;
   readonly class: 'identified' | 'anonymous';
 }
 
-/** One client of the config. Several keys, each by its SHA-256 digest, allow a change without a gap. */
+/** One client of the config. It may have several keys, so that a new key works before the old one is removed. */
 const clientSchema = z.strictObject({
   id: z
     .string()
     .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores')
-    .refine((id) => id !== 'anonymous', 'is the name of callers without a key'),
+    .refine((id) => id !== 'anonymous', 'is reserved for clients without a key'),
   keySha256: z
     .array(
       z
@@ -35,14 +28,15 @@ const clientSchema = z.strictObject({
 export const clientsSchema = z.array(clientSchema).superRefine(
   (clients, context) => {
     const seen = new Set<string>();
-    const refuseTwice = (value: string, path: PropertyKey[], message: string) => {
+    const refuseDuplicate = (value: string, path: PropertyKey[], message: string) => {
       if (seen.has(value)) context.addIssue({ code: 'custom', path, message });
       seen.add(value);
     };
     for (const [i, client] of clients.entries()) {
-      refuseTwice(`id ${client?.id}`, [i, 'id'], 'an earlier client has this id too');
+      if (typeof client?.id === 'string')
+        refuseDuplicate(`id ${client.id}`, [i, 'id'], 'an earlier client has this id too');
       for (const [k, digest] of (Array.isArray(client?.keySha256) ? client.keySha256 : []).entries()) {
-        refuseTwice(digest, [i, 'keySha256', k], 'this digest stands in the config already');
+        refuseDuplicate(digest, [i, 'keySha256', k], 'this digest is already in the config');
       }
     }
   },
@@ -70,11 +64,11 @@ const KEY_REQUIRED = new Problem(
 );
 
 /**
- * Gate: tells who is calling, or refuses a key it does not know, on public routes too: a caller with a broken
- * key wants to hear of it. The key itself goes no further than this function.
+ * Gate: identifies the client, or refuses an unknown key. It does so on public routes, too, so that a client with a
+ * wrong key learns of it. No other stage reads the key.
  */
 export function identify(clients: ClientConfig[]) {
-  // By digest: the time of a lookup tells nothing about a key. In a Map: `__proto__` is no member of it.
+  // By digest, because the time of a lookup then reveals nothing about a key. A Map, because `__proto__` is not in it.
   const byDigest = new Map<string, Client>();
   for (const { id, keySha256 } of clients) {
     const client: Client = { id, class: 'identified' };
@@ -83,26 +77,27 @@ export function identify(clients: ClientConfig[]) {
 
   return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     const key = request.headers['x-api-key'] as string | undefined;
-    // Undefined, not falsy: an empty key is a wrong key.
+    // Only undefined means no key. An empty key is a wrong key.
     const client = key === undefined ? ANONYMOUS : lookUp(byDigest, key);
     if (!client) throw challenge(reply, UNKNOWN_KEY);
-    request.client = client;
+    request.exchange.client = client;
     done();
   };
 }
 
-/** Gate: refuses callers without a key on protected routes. */
+/** Gate: refuses clients without a key on protected routes. */
 export function refuseAnonymous(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-  if (request.route?.access === 'protected' && request.client?.class !== 'identified') {
+  const { route, client } = request.exchange;
+  if (route?.access === 'protected' && client?.class !== 'identified') {
     throw challenge(reply, KEY_REQUIRED);
   }
   done();
 }
 
 function lookUp(byDigest: Map<string, Client>, key: string): Client | undefined {
-  // Node joins repeated fields with a comma. No key holds one, so 'a, b' is a field sent twice, never a key.
+  // Node joins repeated fields with a comma. A key has none, so 'a, b' is a field sent twice.
   if (key.includes(',')) return undefined;
-  // Node reads header bytes as latin1: written back the same way, they are the bytes the client sent.
+  // Node decodes header bytes as latin1. Encoded the same way they are the bytes that the client sent.
   return byDigest.get(hash('sha256', Buffer.from(key, 'latin1'), 'hex'));
 }
 

@@ -1,33 +1,33 @@
 import type { FastifyError, FastifyReply } from 'fastify';
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** The refusal this request got, or null. The access log reads it. */
-    problem: Problem | null;
-  }
-}
+import { closeWhileDraining } from './drain.ts';
+import type { Exchange } from './exchange.ts';
 
 /**
- * A refusal, answered as application/problem+json (RFC 9457). Made once per cause and thrown many times: it
- * is an answer, not a bug, so nobody needs its stack. It holds nothing of the request and no internals.
+ * A refusal, sent as application/problem+json (RFC 9457). One instance per cause, thrown for every request it
+ * applies to: it contains nothing of the request, and its stack is never used.
  */
 export class Problem extends Error {
   /** The pipeline stage that refuses. */
   readonly stage: string;
   readonly status: number;
-  /** The JSON text, without what belongs to one request. */
-  readonly body: string;
+  readonly title: string;
 
   constructor(stage: string, status: number, name: string, title: string, detail: string) {
     super(detail);
-    this.stage = stage;
     this.name = name;
+    this.stage = stage;
     this.status = status;
-    this.body = JSON.stringify({ type: `urn:gateway:problem:${name}`, title, status, detail });
+    this.title = title;
+  }
+
+  /** The members that RFC 9457 defines. */
+  toJSON() {
+    const type = `urn:gateway:problem:${this.name}`;
+    return { type, title: this.title, status: this.status, detail: this.message };
   }
 }
 
-/** The request breaks HTTP, or two servers could read it in two ways. */
+/** The request violates HTTP, or two servers could read it in two ways. */
 export const BAD_REQUEST = new Problem(
   'parse',
   400,
@@ -44,7 +44,7 @@ const INTERNAL = new Problem(
   'The gateway failed to handle this request. The fault is not in the request.',
 );
 
-/** Turns what was thrown into a Problem. What blames the request is 400; the rest is a bug, and reported. */
+/** Maps anything thrown to a Problem. Errors that are neither a Problem nor a 400 of Fastify are bugs and are reported. */
 export function toProblem(error: unknown, report: (error: unknown) => void): Problem {
   if (error instanceof Problem) return error;
   if ((error as FastifyError).statusCode === 400) return BAD_REQUEST;
@@ -52,25 +52,24 @@ export function toProblem(error: unknown, report: (error: unknown) => void): Pro
   return INTERNAL;
 }
 
-/** The JSON text for one request. An id needs no escapes. */
-export function bodyFor(problem: Problem, requestId: string): string {
-  return `${problem.body.slice(0, -1)},"requestId":"${requestId}"}`;
+/** Notes the problem on the exchange and returns the body of the response. */
+export function refuse(exchange: Exchange, problem: Problem): string {
+  const body = JSON.stringify({ ...problem.toJSON(), requestId: exchange.id });
+  exchange.problem = problem;
+  if (exchange.method !== 'HEAD') exchange.bytesOut = Buffer.byteLength(body);
+  return body;
 }
 
-/** Answers with the problem, and the headers earlier stages have set. Only what the parser refuses is written elsewhere. */
+/** Responds with the problem and with the headers that earlier stages have set. */
 export function sendProblem(reply: FastifyReply, problem: Problem): void {
-  reply.request.problem = problem;
+  const { exchange } = reply.request;
+  const body = refuse(exchange, problem);
   reply.hijack();
-  if (reply.raw.destroyed) return; // the client left while a stage waited
-  const body = bodyFor(problem, reply.request.id);
+  if (reply.raw.destroyed) return; // the client closed its connection while a stage waited
   const headers: Record<string, unknown> = reply.getHeaders();
-  const timing = reply.request.times?.serverTiming(problem.stage);
-  if (timing) headers['server-timing'] = timing;
   headers['content-type'] = 'application/problem+json';
   headers['content-length'] = Buffer.byteLength(body);
-  if (reply.request.method !== 'HEAD') reply.request.bytesOut = Buffer.byteLength(body);
-  // While the gateway drains, the client must not send another request on this connection.
-  if (!reply.server.server.listening) headers.connection = 'close';
+  closeWhileDraining(reply, headers);
   reply.raw.writeHead(problem.status, headers as Record<string, string>);
   reply.raw.end(body);
 }

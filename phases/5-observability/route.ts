@@ -3,18 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { Problem } from './problem.ts';
 
-declare module 'fastify' {
-  interface FoundRoute extends Partial<Route> {}
-
-  interface FastifyRequest {
-    /** The route that was found. Null until the route stage has run. */
-    route: FoundRoute | null;
-    /** Path and query as the service gets them. */
-    target: string;
-  }
-}
-
-// Plain path segments without escapes: a prefix has one spelling only.
+// Plain path segments without escapes, so that a prefix has only one spelling.
 const PREFIX = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/;
 
 /** One route of the config: requests at or below `prefix` go to `service`. */
@@ -22,7 +11,7 @@ const routeSchema = z.strictObject({
   prefix: z
     .string()
     .regex(PREFIX, 'must be / and plain path segments, without a slash at the end, such as /api/orders')
-    .refine((prefix) => prefix !== '/health', 'would shadow the health check of the gateway'),
+    .refine((prefix) => prefix !== '/health', 'is the path of the health check of the gateway'),
   service: z.string(),
   access: z.enum(['public', 'protected']),
 });
@@ -35,22 +24,24 @@ export const routesSchema = z
     (routes, context) => {
       const prefixes = new Set<string>();
       for (const [i, route] of routes.entries()) {
-        if (prefixes.has(route?.prefix)) {
+        if (typeof route?.prefix !== 'string') continue;
+        if (prefixes.has(route.prefix)) {
           context.addIssue({
             code: 'custom',
             path: [i, 'prefix'],
             message: 'an earlier route has this prefix too',
           });
         }
-        prefixes.add(route?.prefix);
+        prefixes.add(route.prefix);
       }
     },
     { when: ({ value }) => Array.isArray(value) },
   );
 
+/** One route of the config. */
 export type Route = z.infer<typeof routeSchema>;
 
-/** Every method of Node but CONNECT, which asks for a tunnel, and TRACE, which would show our headers. */
+/** Every method of Node except CONNECT, which asks for a tunnel, and TRACE, whose response would show the gateway's headers. */
 export const PROXIED_METHODS = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE');
 
 const NO_ROUTE = new Problem(
@@ -61,23 +52,24 @@ const NO_ROUTE = new Problem(
   'No route of this gateway matches the path. Check its spelling; letter case counts.',
 );
 
-/** Handler of last resort, for targets without a path, such as `*`. */
+/** Handler for requests that match no Fastify route. */
 export function refuseUnrouted(): never {
   throw NO_ROUTE;
 }
 
-/** One path segment in the tree of prefixes, and what lies below it. */
+/** One path segment in the tree of prefixes, with the segments below it. */
 interface Segment {
   readonly below: Map<string, Segment>;
   route: Route | null;
-  /** What takes the place of the prefix: the path of the service URL, alone and before a slash. */
+  /** The path of the service URL, which replaces a prefix at the end of the request path. */
   path: string;
+  /** The same without a slash at its end, which replaces a prefix before a slash. */
   base: string;
 }
 
 /**
- * Gate: finds the route with the longest prefix of whole segments, or refuses. It walks a tree, so a request
- * pays for the segments of its own path, not for the routes of the config.
+ * Gate: finds the route with the longest prefix of whole segments, or refuses. It walks a tree, so the cost depends
+ * on the segments of the request path, not on the number of routes.
  */
 export function findRoute(routes: Route[], services: Record<string, { url: string }>) {
   const root = newSegment();
@@ -105,7 +97,7 @@ export function findRoute(routes: Route[], services: Record<string, { url: strin
       end = url.indexOf('/', start);
       if (end === -1 || end > pathEnd) end = pathEnd;
       const name = url.slice(start, end);
-      // Decoded one by one, so that an escaped slash never separates. Fastify has refused broken escapes.
+      // Each segment is decoded by itself, so an escaped slash is never a separator. Fastify has refused invalid escapes.
       segment = segment.below.get(name.includes('%') ? decodeURIComponent(name) : name);
       if (!segment) break;
       if (segment.route) {
@@ -115,9 +107,9 @@ export function findRoute(routes: Route[], services: Record<string, { url: strin
     }
     if (!found || method === 'TRACE') throw NO_ROUTE;
 
-    request.route = found.route;
-    // Behind the prefix every byte stays as it came: escapes, double slashes, the query.
-    request.target = (prefixEnd === pathEnd ? found.path : found.base) + url.slice(prefixEnd);
+    request.exchange.route = found.route;
+    // After the prefix every byte is forwarded as received: escapes, double slashes, the query.
+    request.exchange.target = (prefixEnd === pathEnd ? found.path : found.base) + url.slice(prefixEnd);
     done();
   };
 }

@@ -1,66 +1,61 @@
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
-import pino from 'pino';
-import { readConfig, readEnvironment, StartError } from './config.ts';
+import { readConfig, readEnvironment } from './config.ts';
+import { prepareDrain } from './drain.ts';
 import { buildGateway } from './gateway.ts';
+import { closeLog, openLog } from './log.ts';
 import { connectRedis } from './redis.ts';
+import { StartError } from './start-error.ts';
 
-// What is still in flight this long after a signal to stop is cut off.
-const DRAIN_MS = 10_000;
-
-// A reader of stdout that has taken nothing for this long is stuck, and must not hold up the end.
-const STUCK_MS = 500;
-
-// minLength: with none, flush() waits for nothing. maxLength: lines that nobody takes are dropped, not collected.
-const stdout = pino.destination({ sync: false, minLength: 1, maxLength: 16 * 1024 * 1024 });
-stdout.on('error', () => {}); // a full disk costs the log, not the service
-
+/** Reads the settings, starts the gateway, and stops it on a signal. */
 async function main(): Promise<void> {
   const environment = readEnvironment(process.env);
   const config = readConfig(environment.GATEWAY_CONFIG ?? join(import.meta.dirname, 'gateway.json'));
-  const log = pino({ level: environment.LOG_LEVEL, base: null }, stdout);
+  const log = openLog(environment.LOG_LEVEL);
+  const now = () => performance.now();
   const redis = await connectRedis(environment.REDIS_URL, log);
-  const { gateway, admin } = buildGateway(config, { log, now: () => performance.now(), redis });
+  const { gateway, admin } = buildGateway(config, {
+    log,
+    now,
+    redis,
+  });
+  const drain = prepareDrain(gateway);
 
-  const { HOST, PORT, ADMIN_HOST, ADMIN_PORT } = environment;
-  const adminUrl = await listen(admin, ADMIN_HOST, ADMIN_PORT, 'ADMIN_PORT');
-  log.info({ url: await listen(gateway, HOST, PORT, 'PORT') }, 'listening');
+  const adminUrl = await listen(admin, environment.ADMIN_HOST, environment.ADMIN_PORT, 'ADMIN_PORT');
+  log.info({ url: await listen(gateway, environment.HOST, environment.PORT, 'PORT') }, 'listening');
   log.info({ url: adminUrl }, 'admin listening');
 
   const stop = async (signal: string) => {
     log.info({ signal }, 'stopping');
-    setTimeout(() => gateway.server.closeAllConnections(), DRAIN_MS);
-    // Connections that become idle from now on would keep the server open until their keep-alive ends.
-    setInterval(() => gateway.server.closeIdleConnections(), 50);
-    await gateway.close();
-    admin.server.closeAllConnections();
-    exit(0);
+    await drain();
+    await exit(0);
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
 }
 
-function listen(server: FastifyInstance, host: string, port: number, variable: string): Promise<string> {
-  return server.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
-    const cure = `Stop what uses the port, or set ${variable} to another one.`;
-    const reason = error.code === 'EADDRINUSE' ? `it is in use. ${cure}` : error.message;
-    throw new StartError(`Cannot listen on ${host}:${port}: ${reason}`);
-  });
+/** Starts a listener and returns its URL. Throws a StartError that names the variable to change when the port is in use. */
+async function listen(
+  server: FastifyInstance,
+  host: string,
+  port: number,
+  variable: string,
+): Promise<string> {
+  try {
+    return await server.listen({ host, port });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const inUse = `it is in use. Stop the program that uses the port, or set ${variable} to another one.`;
+    throw new StartError(`Cannot listen on ${host}:${port}: ${code === 'EADDRINUSE' ? inUse : message}`);
+  }
 }
 
-/** Ends the process when the log is out. What nobody takes is lost. */
-function exit(code: number): void {
-  const end = () => {
-    stdout.destroy(); // or the rest is written at exit, in a loop that does not end while nobody reads
-    process.exit(code);
-  };
-  const stuck = setTimeout(end, STUCK_MS);
-  stdout.on('write', () => stuck.refresh());
-  setTimeout(end, DRAIN_MS);
-  stdout.flush(end);
+async function exit(code: number): Promise<void> {
+  await closeLog();
+  process.exit(code);
 }
 
 main().catch((error) => {
   console.error(error instanceof StartError ? error.message : error);
-  exit(1);
+  return exit(1);
 });

@@ -1,0 +1,106 @@
+import type { ServerResponse } from 'node:http';
+import type { onRequestHookHandler } from 'fastify';
+import type { Client } from './identify.ts';
+import type { Problem } from './problem.ts';
+import type { Decision } from './rate-limit.ts';
+import type { Route } from './route.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the first hook of the pipeline. `/health` is outside the pipeline and has none. */
+    exchange: Exchange;
+  }
+}
+
+// nginx's status for a client that closed the connection before its response was complete. It is logged, never sent.
+const STATUS_CLIENT_CLOSED = 499;
+
+/** Is called when an exchange begins and when it has ended. It must not change the exchange. */
+export interface Observer {
+  begin?(): void;
+  end(exchange: Exchange): void;
+}
+
+/** The record of one request and its response, from the first header to the last byte. Stages store their results here. */
+export class Exchange {
+  /** The X-Request-Id of the request. */
+  id = '';
+  /** Null when Node's parser refused the request. */
+  readonly method: string | null;
+  /** The request target as received, or null. Its query may contain secrets. */
+  readonly url: string | null;
+  /** Null until the route stage has found one. */
+  route: Route | null = null;
+  /** Null until the identify stage has run. */
+  client: Client | null = null;
+  /** Null until the limit stage has run. */
+  decision: Decision | null = null;
+  /** Path and query for the service. */
+  target = '';
+  /** Why the gateway refused the request or cut the response, or null. */
+  problem: Problem | null = null;
+  /** The status the client received, or 499. Set when the exchange ends. */
+  status = 0;
+  /** Whether that status comes from the service or from the gateway. Set when the exchange ends. */
+  source: 'gateway' | 'upstream' = 'gateway';
+  /** Bytes of response body so far, without transfer coding. */
+  bytesOut = 0;
+  /** Ms from the request headers to the last byte of the response. Set when the exchange ends. */
+  durationMs = 0;
+  /** Ms from the request headers to the call of the service; null if it was not called. */
+  calledMs: number | null = null;
+  /** Ms from the request headers to the response headers of the service. */
+  answeredMs: number | null = null;
+  /** Ms from the request headers to the end of the service's response. */
+  completedMs: number | null = null;
+  readonly #now: () => number;
+  readonly #startedAt: number;
+
+  constructor(now: () => number, method: string | null, url: string | null) {
+    this.method = method;
+    this.url = url;
+    this.#now = now;
+    this.#startedAt = now();
+  }
+
+  /** Ms since the request headers. */
+  get elapsedMs(): number {
+    return this.#now() - this.#startedAt;
+  }
+
+  /** Ms from the call of the service to the end of its response. Null if it was not called. */
+  get upstreamMs(): number | null {
+    // undici can find a request malformed before it sends anything.
+    if (this.calledMs === null || this.problem?.stage === 'parse') return null;
+    return (this.completedMs ?? this.durationMs) - this.calledMs;
+  }
+
+  /** Notes the result once the response has been sent, or its connection is closed. */
+  conclude({ writableFinished, statusCode }: ServerResponse): void {
+    this.durationMs = this.elapsedMs;
+    const answered = writableFinished || this.problem !== null;
+    this.status = answered ? statusCode : STATUS_CLIENT_CLOSED;
+    if (answered && this.answeredMs !== null) this.source = 'upstream';
+  }
+}
+
+/** First hook of the pipeline: begins the exchange of a request, and calls the observers when it has ended. `now` is in ms. */
+export function observe(observers: Observer[], now: () => number): onRequestHookHandler {
+  return (request, reply, done) => {
+    const exchange = new Exchange(now, request.method, request.url);
+    request.exchange = exchange;
+    exchange.id = request.id;
+    reply.header('x-request-id', request.id);
+    if (observers.length > 0) follow(exchange, reply.raw, observers);
+    done();
+  };
+}
+
+function follow(exchange: Exchange, response: ServerResponse, observers: Observer[]): void {
+  for (const observer of observers) observer.begin?.();
+  // Fastify does not call onResponse when the client leaves early. The 'close' event always comes.
+  response.once('close', () => {
+    exchange.conclude(response);
+    for (const observer of observers) observer.end(exchange);
+  });
+}

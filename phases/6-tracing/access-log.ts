@@ -1,0 +1,36 @@
+import type { Logger } from 'pino';
+import type { Observer } from './exchange.ts';
+
+/** Observer: logs one line per request, or nothing when the level of `log` is above info. */
+export function accessLog(log: Logger): Observer[] {
+  if (!log.isLevelEnabled('info')) return [];
+  const observer: Observer = {
+    end(exchange) {
+      const { method, url, upstreamMs } = exchange;
+      log.info(
+        {
+          id: exchange.id,
+          traceId: exchange.trace?.id ?? null,
+          method,
+          path: url === null ? null : url.split('?', 1)[0], // queries may contain secrets
+          route: exchange.route?.prefix ?? null,
+          service: exchange.route?.service ?? null,
+          client: exchange.client?.id ?? null,
+          status: exchange.status,
+          source: exchange.source,
+          durationMs: round(exchange.durationMs),
+          upstreamMs: upstreamMs === null ? null : round(upstreamMs),
+          bytesOut: exchange.bytesOut,
+          limit: exchange.decision ?? undefined,
+          refusedBy: exchange.problem?.stage,
+        },
+        'request',
+      );
+    },
+  };
+  return [observer];
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

@@ -1,0 +1,68 @@
+import type { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import { accessLog } from './access-log.ts';
+import { buildAdmin } from './admin.ts';
+import { type Circuit, circuitBreaker, refuseWhileOpen } from './circuit-breaker.ts';
+import type { Config } from './config.ts';
+import { observe } from './exchange.ts';
+import { FixedWindows } from './fixed-window.ts';
+import { forward } from './forward.ts';
+import { createServer } from './http-server.ts';
+import { identify, refuseAnonymous } from './identify.ts';
+import { Metrics } from './metrics.ts';
+import { rateLimit } from './rate-limit.ts';
+import { refuseUnparsed } from './refuse-unparsed.ts';
+import { findRoute, PROXIED_METHODS, refuseUnrouted } from './route.ts';
+import { stages } from './stages.ts';
+import { openPool, type Upstream } from './upstream.ts';
+import { wellFormed } from './well-formed.ts';
+
+/** What the gateway needs from the process. `now` is a monotonic clock in ms. */
+export interface Dependencies {
+  log: Logger;
+  now: () => number;
+  redis: Redis;
+}
+
+/** Builds the gateway, ready to listen. Read it from top to bottom to follow a request. */
+export function buildGateway(config: Config, { log, now, redis }: Dependencies) {
+  const metrics = new Metrics(Object.keys(config.services));
+  const observers = [...accessLog(log), metrics];
+  const observed = observe(observers, now, config.serverTiming);
+  const timeouts = Object.values(config.services).map((service) => service.timeoutMs);
+  const gateway = createServer({
+    log,
+    observed,
+    onClientError: refuseUnparsed(observers, now),
+    longestTimeoutMs: Math.max(...timeouts),
+    trustedProxies: config.trustedProxies,
+  });
+  gateway.get('/health', () => ({ status: 'ok' }));
+
+  const upstreams = new Map<string, Upstream>();
+  const circuits = new Map<string, Circuit>();
+  for (const [name, service] of Object.entries(config.services)) {
+    const pool = openPool(service);
+    gateway.addHook('onClose', () => pool.destroy());
+    const circuit = circuitBreaker(name, config.circuitBreaker, log, now);
+    circuits.set(name, circuit);
+    upstreams.set(name, { dispatcher: pool.compose(circuit.interceptor), timeoutMs: service.timeoutMs });
+  }
+
+  const windows = new FixedWindows(redis, log);
+  gateway.register(async (pipeline) => {
+    const stage = stages(pipeline, config.serverTiming);
+    pipeline.addHook('onRequest', observed);
+    stage('parse', wellFormed);
+    stage('route', findRoute(config.routes, config.services));
+    stage('identify', identify(config.clients));
+    stage('access', refuseAnonymous);
+    stage('limit', rateLimit(config.rateLimit, metrics.timed(windows, now)));
+    stage('circuit', refuseWhileOpen(circuits));
+    pipeline.route({ method: PROXIED_METHODS, url: '/*', handler: forward(upstreams) });
+    pipeline.setNotFoundHandler(refuseUnrouted);
+  });
+
+  const needsRedis = config.rateLimit.whenRedisFails === 'reject';
+  return { gateway, admin: buildAdmin({ log, gateway, metrics, circuits, windows, needsRedis }) };
+}

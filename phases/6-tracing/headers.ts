@@ -1,0 +1,88 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { closeWhileDraining } from './drain.ts';
+
+// RFC 9110 7.6.1: fields that belong to one connection and are not forwarded, in either direction.
+const HOP_BY_HOP = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+];
+
+const NOT_TO_CLIENTS = new Set(HOP_BY_HOP);
+
+const NOT_TO_SERVICES = new Set([
+  ...HOP_BY_HOP,
+  'expect', // the gateway sends 100 Continue itself
+  'forwarded', // with x-forwarded-*: only the gateway sets these
+  'host',
+  'traceparent',
+  'tracestate',
+  'x-api-key',
+  'x-real-ip',
+  'x-request-id',
+]);
+
+/** The request header fields for the service, as a flat list of names and values. */
+export function requestHeaders(request: FastifyRequest): string[] {
+  const { rawHeaders, headers, httpVersion } = request.raw;
+  const listed = connectionOptions(headers.connection);
+  const kept: string[] = [];
+  // First: many servers ignore fields beyond a limit (Node: 1,000), and a client could push these past it by sending
+  // many of its own.
+  // Behind trusted proxies: the client first, then each proxy.
+  kept.push('x-forwarded-for', request.ips?.toReversed().join(', ') ?? request.ip);
+  kept.push('x-forwarded-proto', request.protocol);
+  kept.push('x-forwarded-host', request.host);
+  kept.push('x-request-id', request.id);
+  kept.push(...(request.exchange.trace?.headers ?? []));
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const field = rawHeaders[i] as string;
+    // CGI-like servers read X_Forwarded_For as X-Forwarded-For, so both spellings are dropped.
+    const name = field.toLowerCase().replaceAll('_', '-');
+    if (NOT_TO_SERVICES.has(name) || name.startsWith('x-forwarded-') || listed?.has(name)) continue;
+    kept.push(field, rawHeaders[i + 1] as string);
+  }
+  // Last: the members of Via are in the order of the hops (RFC 9110 7.6.3).
+  kept.push('via', `${httpVersion} phased-gateway`);
+  return kept;
+}
+
+/** The response header fields for the client: those of the service, and those that stages have set on `reply`. */
+export function responseHeaders(headers: IncomingHttpHeaders, reply: FastifyReply): string[] {
+  const own: Record<string, unknown> = reply.getHeaders();
+  closeWhileDraining(reply, own);
+  const listed = connectionOptions(headers.connection);
+  const kept: string[] = [];
+  for (const name in headers) {
+    if (NOT_TO_CLIENTS.has(name) || listed?.has(name) || Object.hasOwn(own, name)) continue;
+    if (name === 'content-length') continue;
+    const value = headers[name] as string | string[];
+    if (typeof value === 'string') kept.push(name, value);
+    else for (const line of value) kept.push(name, line);
+  }
+  for (const name in own) kept.push(name, String(own[name]));
+  // A field line of its own beside those of the service, because the field is a list.
+  const { timing } = reply.request.exchange;
+  if (timing) kept.push('server-timing', timing.value());
+  // Last: if Content-Disposition follows Content-Length, Node writes it in UTF-8 instead of latin1.
+  if (headers['content-length'] !== undefined) kept.push('content-length', headers['content-length']);
+  return kept;
+}
+
+/** The field names that a Connection header lists. Null for the common values, which list none. */
+function connectionOptions(connection: string | string[] | undefined): Set<string> | null {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return null;
+  return new Set(
+    String(connection)
+      .toLowerCase()
+      .split(',')
+      .map((option) => option.trim()),
+  );
+}

@@ -1,0 +1,45 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+
+/** The trace that a request belongs to (W3C Trace Context). */
+export interface Trace {
+  /** 32 hex digits. */
+  readonly id: string;
+  /** The header fields for the service: names and values. */
+  readonly headers: string[];
+}
+
+// Version, trace id, parent id, flags, in lower case. Versions after 00 may add more after a dash.
+// Node joins repeated fields with a comma. The pattern allows none, so they are malformed.
+const TRACEPARENT = /^(?!ff)([\da-f]{2})-(?!0{32})([\da-f]{32})-(?!0{16})[\da-f]{16}-[\da-f]{2}(-[^,]*)?$/;
+
+// One member of the list: a key of at most 256 characters, and a value without commas and equal signs.
+const MEMBER = /^[a-z\d][a-z\d_*/@-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]$/;
+const MAX_MEMBERS = 32;
+
+// Checked first, because trim() also removes white space that the field does not allow.
+const NOT_ASCII = /[^\t -~]/;
+
+/** Returns the trace of the client if its traceparent is well-formed, otherwise a new one. */
+export function traceOf(headers: IncomingHttpHeaders): Trace {
+  const traceparent = String(headers.traceparent ?? '');
+  const [, version, id, more] = TRACEPARENT.exec(traceparent) ?? [];
+  if (id === undefined || (version === '00' && more !== undefined)) return newTrace();
+  const tracestate = headers.tracestate as string | undefined;
+  const state = tracestate !== undefined && isWellFormed(tracestate) ? ['tracestate', tracestate] : [];
+  return { id, headers: ['traceparent', traceparent, ...state] };
+}
+
+function isWellFormed(tracestate: string): boolean {
+  const members = tracestate.split(',');
+  if (members.length > MAX_MEMBERS || NOT_ASCII.test(tracestate)) return false;
+  // trim(), because a pattern for blanks before a comma takes quadratic time on a long run of blanks.
+  return members.every((member) => member.trim() === '' || MEMBER.test(member.trim()));
+}
+
+function newTrace(): Trace {
+  // randomUUID() takes its random bytes from a buffer; randomBytes() would cost 2 µs.
+  const id = randomUUID().replaceAll('-', '');
+  // The id of the first span may be half of the trace id. Flag 01: sampled, because the access log records the trace.
+  return { id, headers: ['traceparent', `00-${id}-${id.slice(16)}-01`] };
+}

@@ -1,0 +1,97 @@
+import { type Dispatcher, errors, Pool } from 'undici';
+import * as z from 'zod';
+import { connectWithin } from './connect.ts';
+import { BAD_REQUEST, Problem } from './problem.ts';
+
+/** One service of the config. `timeoutMs` runs from the complete request to the headers of the response. */
+const serviceSchema = z.strictObject({
+  url: z.string().refine((url) => {
+    if (!URL.canParse(url)) return false;
+    const { protocol, username, password, search, hash } = new URL(url);
+    return /^https?:$/.test(protocol) && username + password + search + hash === '';
+  }, 'must be an http:// or https:// URL without user name, query or fragment'),
+  timeoutMs: z.int().positive().max(86_400_000), // a day; above 2^31 - 1 ms setTimeout fires at once
+});
+
+const nameSchema = z
+  .string()
+  .regex(/^[\w.-]{1,64}$/, 'a name is 1 to 64 letters, digits, dots, dashes or underscores');
+
+/** The services of the config, by name. */
+export const servicesSchema = z.record(nameSchema, serviceSchema);
+
+type Service = z.infer<typeof serviceSchema>;
+
+// A service that sends nothing for this long inside a body counts as cut short. Event streams may pause.
+const SERVICE_SILENCE_MS = 300_000;
+
+const UNREACHABLE = new Problem(
+  'forward',
+  502,
+  'upstream-unreachable',
+  'Service unreachable',
+  'No connection to the service could be made. Nothing was sent.',
+);
+
+/** The connection ended before the response was complete. */
+export const RESET = new Problem(
+  'forward',
+  502,
+  'upstream-reset',
+  'Service closed the connection',
+  'The service closed the connection before it sent a response. It is unknown whether it processed the request.',
+);
+
+/** The response is not HTTP/1.1 as RFC 9112 defines it. */
+export const INVALID = new Problem(
+  'forward',
+  502,
+  'upstream-invalid',
+  'Invalid response from the service',
+  'The response of the service is not valid HTTP, or its headers exceed 16 KiB.',
+);
+
+/** The response headers did not arrive within `timeoutMs`. */
+export const TIMEOUT = new Problem(
+  'forward',
+  504,
+  'upstream-timeout',
+  'Service timed out',
+  'The service did not respond in time. It is unknown whether it processed the request.',
+);
+
+/** Aborts a call whose client has closed its connection. It says nothing about the service. */
+export const CLIENT_ABORT = new Error('the client closed its connection');
+
+/** Where the calls to one service go, and how long each may take. */
+export interface Upstream {
+  dispatcher: Dispatcher;
+  timeoutMs: number;
+}
+
+/** Opens a pool of connections to one service. TLS certificates are verified, which is Node's default. */
+export function openPool(service: Service): Pool {
+  return new Pool(new URL(service.url).origin, {
+    connect: connectWithin(service.timeoutMs),
+    headersTimeout: 0, // Call has a timer of its own, because this one fires up to a second late
+    bodyTimeout: SERVICE_SILENCE_MS,
+  });
+}
+
+/** Maps an error of undici to a Problem. `connected`: undici had a connection for the call. */
+export function problemOf(error: Error & { code?: string }, connected: boolean): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof errors.ConnectTimeoutError) return TIMEOUT;
+  if (error instanceof errors.InvalidArgumentError) return BAD_REQUEST;
+  if (!connected) return UNREACHABLE;
+  if (
+    error instanceof errors.HTTPParserError ||
+    error instanceof errors.HeadersOverflowError ||
+    error instanceof errors.ResponseContentLengthMismatchError || // two different Content-Length fields
+    error.message.startsWith('bad ') || // undici: an unexpected response or upgrade
+    error.code === 'ERR_INVALID_CHAR' // Node: a header value that must not be written
+  ) {
+    return INVALID;
+  }
+  return RESET;
+}
