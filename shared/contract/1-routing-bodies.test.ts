@@ -14,9 +14,9 @@ const mebibyte = 1024 * 1024;
 let gateway: Gateway;
 let service: Upstream;
 let raw: Upstream;
-/** What the service answers in the running test. */
+/** The handler of the service in the current test. */
 let handle: RequestListener;
-/** What the raw service answers in the running test. */
+/** The handler of the raw service in the current test. */
 let rawAnswer: (socket: Socket, head: string) => void;
 
 beforeAll(async () => {
@@ -46,7 +46,7 @@ function onlySeen(): Seen {
   return service.seen[0] as Seen;
 }
 
-/** The chunk again and again, up to `total` bytes; reports how many bytes were taken. */
+/** Repeats the chunk until it has yielded `total` bytes. Passes the length of each chunk to `taken`. */
 function* repeat(chunk: Buffer, total: number, taken = (_bytes: number) => {}): Generator<Buffer> {
   for (let sent = 0; sent < total; sent += chunk.length) {
     taken(chunk.length);
@@ -54,7 +54,7 @@ function* repeat(chunk: Buffer, total: number, taken = (_bytes: number) => {}): 
   }
 }
 
-/** Asks with GET and leaves the body to the caller. */
+/** Sends GET and returns the answer with its body unread. */
 function open(target: string): Promise<http.IncomingMessage> {
   return new Promise((resolve, reject) => {
     http
@@ -63,14 +63,14 @@ function open(target: string): Promise<http.IncomingMessage> {
   });
 }
 
-/** The number of bytes in the body; rejects when it breaks off. */
+/** Reads the body and returns its length. Rejects when the body is cut short. */
 async function readToEnd(answer: http.IncomingMessage): Promise<number> {
   let bytes = 0;
   for await (const chunk of answer) bytes += (chunk as Buffer).length;
   return bytes;
 }
 
-/** Waits until the number has stood still for a second, and returns it. */
+/** Waits until the number has not changed for a second, and returns it. */
 async function settled(read: () => number): Promise<number> {
   let last = read();
   for (let checks = 0; checks < 10; checks++) {
@@ -247,7 +247,7 @@ describe('a request body', () => {
   });
 
   test('waits when the service does not read it', async () => {
-    const total = 192 * mebibyte; // more than twice what two connections of Linux may hold
+    const total = 192 * mebibyte; // more than twice what two connections on Linux can buffer
     let resume = () => {};
     let received = 0;
     handle = (request, response) => {
@@ -397,7 +397,7 @@ describe('an answer', () => {
   });
 
   test('waits when the client does not read it', async () => {
-    const total = 192 * mebibyte; // more than twice what two connections of Linux may hold
+    const total = 192 * mebibyte; // more than twice what two connections on Linux can buffer
     let written = 0;
     handle = (_, response) => {
       response.writeHead(200, { 'content-length': total });
@@ -413,11 +413,11 @@ describe('an answer', () => {
   });
 
   describe('of a connection that ends before the client reads', () => {
-    // How much the connections hold for a client that does not read depends on the system. One of these is the first
-    // length that is more, and the gateway has read all of it when the service ends.
+    // How many bytes the connections buffer for a client that does not read depends on the system. One of these
+    // lengths is just above that: the gateway has read the whole body when the service closes, but cannot write it all.
     const lengths = Array.from({ length: 128 }, (_, i) => i * 48 * 1024);
 
-    /** Lets the service answer with every length and with these header lines, and returns what nobody reads yet. */
+    /** Requests an answer of every length with these header lines. Returns the answers, whose bodies are unread. */
     async function openAll(lines: (length: number) => string, end: (socket: Socket) => void) {
       let written = 0;
       rawAnswer = (socket, head) => {
@@ -441,7 +441,7 @@ describe('an answer', () => {
       expect(await Promise.all(answers.map(readToEnd))).toEqual(lengths);
     });
 
-    // Whether a reset behind bytes that nobody has read is told at all is up to the system.
+    // Some systems do not report a reset while earlier bytes are unread, so the answers may be complete or cut.
     test('by a reset takes nobody along', async () => {
       const sockets: Socket[] = [];
       const answers = await openAll(
@@ -456,7 +456,7 @@ describe('an answer', () => {
   });
 });
 
-// Moving 400 MB takes a busy machine a while.
+// Moving 400 MB can take long on a busy machine.
 describe('memory', { timeout: 60_000 }, () => {
   const total = 192 * mebibyte;
   const pattern = 'abcdefgh';
@@ -474,7 +474,7 @@ describe('memory', { timeout: 60_000 }, () => {
     };
   }
 
-  /** The most the gateway grew while the work was done. */
+  /** The largest growth of the gateway's resident memory during `work`, in bytes. */
   async function growth(work: () => Promise<void>): Promise<number> {
     const before = await gateway.rssBytes();
     let peak = before;

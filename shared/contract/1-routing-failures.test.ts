@@ -23,7 +23,7 @@ import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
 import { deadUrl, startRawUpstream, startUpstream, type Upstream } from './harness/upstream.ts';
 
 const mebibyte = 1024 * 1024;
-/** Far below every timeout of a service, far above what a busy machine needs. */
+/** A limit for "at once": far below the 10 s of most services, far above what a busy machine needs. */
 const atOnceMs = 3_000;
 
 let gateway: Gateway;
@@ -32,11 +32,11 @@ let raw: Upstream;
 let silent: Silent;
 let secure: Secure;
 let dubious: Secure;
-/** Holds the certificate that the gateway is told to trust. */
+/** Contains the file of the certificate that the gateway trusts. */
 const folder = mkdtempSync(join(tmpdir(), 'gateway-contract-tls-'));
-/** What the service answers in the running test. */
+/** The handler of the service in the current test. */
 let handle: RequestListener;
-/** What the raw service does with a request in the running test. */
+/** The handler of the raw service in the current test. */
 let react: (socket: Socket) => void;
 
 beforeAll(async () => {
@@ -88,7 +88,7 @@ beforeEach(() => {
   handle = (request, response) => void request.on('end', () => response.end('ok'));
 });
 
-/** A port that completes no connection: its process sleeps and its queue is full. Linux only. */
+/** A port on which no connection completes: its process is blocked and its backlog is full. Linux only. */
 interface Silent {
   url: string;
   close(): Promise<void>;
@@ -106,7 +106,7 @@ async function startSilent(): Promise<Silent> {
   });
   const [output] = (await once(child.stdout as Readable, 'data')) as [Buffer];
   const port = Number(output);
-  // These fill the queue; whether they connect does not matter.
+  // These fill the backlog; whether they connect does not matter.
   const fillers = Array.from({ length: 4 }, () => net.connect(port, '127.0.0.1').on('error', () => {}));
   await once(fillers[0] as Socket, 'connect');
   return {
@@ -151,7 +151,7 @@ async function alive(): Promise<void> {
   expect((await send(gateway, '/health')).status).toBe(200);
 }
 
-/** A body of so many parts, with a pause after each. */
+/** A body of `parts` parts, with a pause after each. */
 function slowly(parts: number, pauseMs: number): Readable {
   return Readable.from(
     (async function* () {
@@ -163,7 +163,7 @@ function slowly(parts: number, pauseMs: number): Readable {
   );
 }
 
-/** The client has sent all it announced and asks again: this works, or the gateway said that it would close. */
+/** Asserts that a client that has sent its request can send the next, unless Connection: close was announced. */
 async function expectInOrder(client: Connection, status: number): Promise<void> {
   const [answer, ...others] = answersIn(client.received());
   expect([answer?.status, others]).toEqual([status, []]);
@@ -415,7 +415,7 @@ describe('a service that takes too long', () => {
       expect(service.begun() - before).toBe(1);
     }
     expect(Math.min(...elapsedMs)).toBeGreaterThan(290);
-    // The best of three, because a busy machine may be late; a coarse timer is late every time.
+    // The fastest of three: a busy machine is late sometimes, a timer that is too coarse is late every time.
     expect(Math.min(...elapsedMs)).toBeLessThan(900);
   });
 
@@ -565,7 +565,7 @@ describe('a client that leaves', () => {
     const client = await connect(gateway);
     client.socket.write('GET /api/x HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3));
     await until(() => open > 0, 'the service has a request');
-    // A gateway may begin them all at once, as Node does, or one after the other.
+    // A gateway may forward pipelined requests all at once, as Node does, or one after the other.
     await until(() => open === 3, 'the service has them all', 1_000).catch(() => {});
     client.socket.destroy();
     await until(() => open === 0, 'every call is cancelled', atOnceMs);

@@ -8,9 +8,9 @@ import { type Seen, startRawUpstream, startUpstream, type Upstream } from './har
 let gateway: Gateway;
 let service: Upstream;
 let raw: Upstream;
-/** What the service answers in the running test. */
+/** The handler of the service in the current test. */
 let handle: RequestListener;
-/** What the raw service answers in the running test. */
+/** The answer of the raw service in the current test, or its handler. */
 let rawAnswer: string | ((socket: Socket) => void);
 
 beforeAll(async () => {
@@ -123,7 +123,7 @@ describe('request fields', () => {
       Object.entries(sent).map(([name, value]) => [name.toLowerCase(), value]),
     );
     expect(headers).toMatchObject(lower);
-    const added = ['host', 'connection', 'via', 'x-request-id', ...(level >= 5 ? ['traceparent'] : [])];
+    const added = ['host', 'connection', 'via', 'x-request-id', ...(level >= 6 ? ['traceparent'] : [])];
     const unexpected = Object.keys(headers).filter(
       (name) => !(name in lower) && !added.includes(name) && !/^x-forwarded-(for|proto|host)$/.test(name),
     );
@@ -425,7 +425,7 @@ describe('answer fields', () => {
     expect([headers['x-latin1'], headers['x-utf8']]).toEqual(['caf\xe9', 'caf\xc3\xa9']);
   });
 
-  // Node re-encodes this one field when it stands behind Content-Length.
+  // Node re-encodes the value of this one header when it comes after Content-Length.
   test('keep the bytes of a file name in Content-Disposition', async () => {
     rawAnswer = head(['Content-Disposition: attachment; filename="caf\xc3\xa9"'], 'ok');
     const { headers } = await send(gateway, '/raw/x');
@@ -439,7 +439,7 @@ describe('answer fields', () => {
 });
 
 describe('a field behind 1,200 others', () => {
-  // 6 KB: far below 16 KiB, and beyond the 1,000 fields that some servers read.
+  // 6 KB: far below the limit of 16 KiB, but more than the 1,000 fields that some servers read.
   const many = `Host: a\r\n${'a:b\r\n'.repeat(1_200)}`;
   const ask = async (bytes: string) => {
     const { text } = await sendRaw(gateway, bytes, { until: (received) => answersIn(received).length > 0 });

@@ -33,7 +33,7 @@ beforeEach(() => {
   for (const upstream of [orders, archive, inventory]) upstream.seen.length = 0;
 });
 
-/** The targets that each service received for this one. */
+/** Requests this target from the gateway and returns the targets that each service received. */
 async function forwarded(target: string): Promise<Record<string, string[]>> {
   const answer = await send(gateway, target);
   expect(answer.status).toBe(200);
@@ -44,12 +44,12 @@ async function forwarded(target: string): Promise<Record<string, string[]>> {
   return received;
 }
 
-/** Requests begun at all services together. */
+/** Number of requests begun at all services together. */
 function calls(): number {
   return orders.begun() + archive.begun() + inventory.begun();
 }
 
-/** Connections made to all services together. */
+/** Number of connections made to all services together. */
 function connections(): number {
   return orders.connections() + archive.connections() + inventory.connections();
 }

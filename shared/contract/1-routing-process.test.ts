@@ -8,10 +8,10 @@ import { answersIn, connect, send, sendRaw, until } from './harness/client.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
 import { deadUrl, startRawUpstream, startUpstream } from './harness/upstream.ts';
 
-// Most of these tests start a process of their own, several at a time.
+// Most of these tests start their own gateway process, several at the same time.
 vi.setConfig({ testTimeout: 60_000 });
 
-/** Below the 10 s that a stop may take, far above what an exit needs on a machine that is not busy. */
+/** A limit for "at once": below the 10 s that a stop may take, far above what an exit needs on an idle machine. */
 const atOnceMs = 8_000;
 
 /** A config with one service behind /api. */
@@ -139,6 +139,48 @@ describe('health and log', () => {
     expect(gateway.stdout()).not.toContain('"/health"');
   });
 
+  const unparsed: Array<[what: string, status: number, bytes: string]> = [
+    ['an unknown method', 400, 'FETCH /api/unparsed?s3cret HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['bytes that are not HTTP', 400, 'nonsense\r\n\r\n'],
+    [
+      'a length that is no number',
+      400,
+      'POST /api/unparsed HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n',
+    ],
+    ['two lengths', 400, 'POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx'],
+    [
+      'a length and chunks',
+      400,
+      'POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
+    ['headers over 16 KiB', 431, `GET /api HTTP/1.1\r\nHost: a\r\nX-Big: ${'a'.repeat(17_000)}\r\n\r\n`],
+  ];
+  test.each(unparsed)('has a line for what the parser refuses: %s', async (_what, status, bytes) => {
+    const lines = () => gateway.log().filter(({ refusedBy, path }) => refusedBy === 'parse' && path === null);
+    const before = lines().length;
+    expect(answersIn((await sendRaw(gateway, bytes)).text).map((answer) => answer.status)).toEqual([status]);
+    await until(() => lines().length > before, 'the line is in the log');
+    await send(gateway, '/api/after-unparsed');
+    await until(
+      () => gateway.log().at(-1)?.path === '/api/after-unparsed',
+      'the next request is the last line of the log',
+    );
+    const [line, ...more] = lines().slice(before);
+    expect(more).toEqual([]);
+    expect(line).toMatchObject({
+      level: 30,
+      time: expect.any(Number),
+      msg: 'request',
+      method: null,
+      path: null,
+      route: null,
+      service: null,
+      status,
+      durationMs: expect.any(Number),
+      refusedBy: 'parse',
+    });
+  });
+
   test('the target of what is not even a request is not logged', async () => {
     await sendRaw(gateway, 'FETCH /api/unparsed HTTP/1.1\r\nHost: a\r\n\r\n');
     await send(gateway, '/api/after-unparsed');
@@ -161,7 +203,7 @@ describe.concurrent('a log that nobody takes', () => {
     return startGateway(configTo(service.url), { through });
   }
 
-  /** 4 MB of log: more than any pipe holds. */
+  /** Produces 4 MB of log, more than any pipe buffers. */
   async function fill(gateway: Gateway) {
     for (let i = 0; i < 500; i += 10) {
       const answers = await Promise.all(Array.from({ length: 10 }, () => send(gateway, `/api/${line}`)));
@@ -222,7 +264,7 @@ describe.concurrent('a signal to stop', () => {
     return { service, gateway: await startGateway(configTo(service.url)) };
   }
 
-  // First, because it takes longest.
+  // First, because it takes the longest.
   test('waits 10 s at most for a request that never ends', async () => {
     const { gateway, service } = await start(() => {});
     const client = await connect(gateway);
@@ -251,7 +293,7 @@ describe.concurrent('a signal to stop', () => {
     expect(gateway.stderr()).toBe('');
   });
 
-  // Browsers open such connections in advance. Node does not count them as idle.
+  // Browsers open such connections in advance. closeIdleConnections() of Node skips them.
   test('does not wait for connections that never say a word', async () => {
     const { gateway } = await start();
     const mute = await connect(gateway);
@@ -261,8 +303,8 @@ describe.concurrent('a signal to stop', () => {
     await until(() => mute.closed(), 'the connection is closed');
   });
 
-  // A frozen gateway finds all three at once when it goes on: the connection, the bytes on it, and the signal. Which
-  // of its threads takes the signal is chance, so three of them are asked.
+  // After SIGCONT the stopped gateway finds the connection, the bytes on it and SIGTERM at the same moment. Which of
+  // its threads handles the signal varies, so three gateways are tested.
   test.skipIf(process.platform === 'win32')(
     'answers a request that was sent before the signal, though nobody had read it',
     async () => {

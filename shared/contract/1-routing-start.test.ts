@@ -7,8 +7,8 @@ import { send } from './harness/client.ts';
 import { configFor, level, startAndFail, startGateway } from './harness/gateway.ts';
 import { startUpstream } from './harness/upstream.ts';
 
-/** A deep copy of a proper config, to be spoilt. */
-// biome-ignore lint/suspicious/noExplicitAny: what is written into it is wrong on purpose.
+/** A deep copy of a valid config, in which a test makes an error. */
+// biome-ignore lint/suspicious/noExplicitAny: tests write values of the wrong type into it.
 function properConfig(): any {
   return structuredClone(
     configFor({
@@ -66,7 +66,7 @@ describe('environment', () => {
 });
 
 describe('a bad config', () => {
-  /** Starts with it and expects exit 1 and one message with these parts, each on a line of its own. */
+  /** Starts the gateway with it. Expects exit code 1 and one message with these parts, each on its own line. */
   async function expectRefused(
     config: Parameters<typeof startAndFail>[0],
     parts: Array<string | RegExp>,
@@ -169,7 +169,7 @@ describe('a bad config', () => {
       ['trustedProxies', 3],
       ['rateLimit', 3],
       ['circuitBreaker', 4],
-      ['serverTiming', 5],
+      ['serverTiming', 6],
       ['plugins', Number.POSITIVE_INFINITY],
     ];
     const unknown = later.filter(([, phase]) => phase > level).map(([section]) => section);

@@ -5,7 +5,7 @@ import { type Answer, expectProblem, type SendOptions, send, sendRaw } from './h
 import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
 
-// Every key has this word in it, so that one search finds any of them where none must be.
+// Every key contains this word, so that one search finds any key where no key may appear.
 const canary = 'canary';
 const mobileKey = `demo-${canary}-mobile`;
 const mobileSpareKey = `demo-${canary}-mobile-spare`;
@@ -16,7 +16,7 @@ const partnerId = 'partner-id-90c2';
 
 const digest = (key: string) => createHash('sha256').update(key).digest('hex');
 const key = (value: string | string[]): SendOptions => ({ headers: { 'X-API-Key': value } });
-// From phase 5 on, requests that bring none of their own differ in these.
+// From phase 5 on the gateway adds these when a request lacks them, with different values for each request.
 const sameRequest = {
   'X-Request-Id': 'same-request',
   traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
@@ -24,7 +24,7 @@ const sameRequest = {
 
 let inventory: Upstream;
 let orders: Upstream;
-/** Behind a protected route that nobody in this file may use. */
+/** Behind a protected route. No request in this file may reach it. */
 let vault: Upstream;
 let gateway: Gateway;
 
@@ -57,7 +57,7 @@ beforeAll(async () => {
 
 const ask = (target: string, options?: SendOptions): Promise<Answer> => send(gateway, target, options);
 
-/** Asserts that no service heard of what was done: no request, no connection. */
+/** Asserts that no service gets a request or a connection during `act`. */
 async function unheard<T>(act: () => Promise<T>): Promise<T> {
   const heard = () => [inventory, orders, vault].map((it) => [it.begun(), it.connections()]);
   const before = heard();
@@ -442,7 +442,7 @@ describe('what stays inside', () => {
     const seen = orders.seen.filter(({ target }) => target === '/secret');
     expect(seen).toHaveLength(2);
     const [mobile, partner] = seen;
-    // Two clients look the same to the service: every field that differs would be an identity.
+    // The headers must be equal: a header that differs would tell the service which client it is.
     expect(mobile?.rawHeaders).toEqual(partner?.rawHeaders);
     expect(JSON.stringify(seen)).not.toContain(mobileId);
     expect(JSON.stringify(seen)).not.toContain(digest(mobileKey));
@@ -615,7 +615,7 @@ describe('the config', () => {
   });
 });
 
-// Last, so that it speaks of the whole file.
+// Last, so that it covers all requests of this file.
 describe('access hangs on the matched route', () => {
   it('keeps all that this file sends away from a service that nobody in it may use', () => {
     expect([vault.begun(), vault.connections()]).toEqual([0, 0]);

@@ -5,22 +5,22 @@ import { type Answer, send } from './harness/client.ts';
 import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
 
-// Every test has addresses of its own: what is counted for one of them tells whose bucket a call went to.
-// The embedded Redis will do.
+// Every test uses addresses of its own, so the count of an address shows which bucket a call was charged to.
+// The embedded Redis is enough for that.
 const limit = 1_000;
 const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
   list?.some(({ address }) => address === '::1'),
 );
 
 let service: Upstream;
-/** Stands behind proxies it trusts: the peer of every test, and two networks. */
+/** Its trustedProxies are the peer of every test (127.0.0.1) and two networks. */
 let behindProxy: Gateway;
-/** Trusts another network, not the peer of the tests. */
+/** Its trustedProxies are one network, without the peer of the tests. */
 let onItsOwn: Gateway;
 
 beforeAll(async () => {
   service = await startUpstream();
-  // On the dual-stack address Node reports an IPv4 peer as ::ffff:127.0.0.1.
+  // On the dual-stack address :: Node reports an IPv4 peer as ::ffff:127.0.0.1.
   const env: Record<string, string> = hasIpv6 ? { HOST: '::' } : {};
   const start = (trustedProxies: string[]) =>
     startGateway(
@@ -49,7 +49,7 @@ afterAll(async () => {
   await Promise.all([behindProxy?.stop(), onItsOwn?.stop()]);
 });
 
-/** What X-Forwarded-For told the service since it had seen so many requests; a mapped IPv4 address is that address. */
+/** X-Forwarded-For of the requests that the service got after the first `count`, mapped IPv4 addresses as IPv4. */
 const toldSince = (count: number): string[] =>
   service.seen
     .slice(count)
@@ -58,13 +58,13 @@ const toldSince = (count: number): string[] =>
 const from = (forwardedFor: string | string[], gateway = behindProxy): Promise<Answer> =>
   send(gateway, '/a/1', { headers: { 'X-Forwarded-For': forwardedFor } });
 
-/** How many calls the bucket of this answer has counted, this one included. */
+/** The number of calls that the bucket of this answer has counted, this one included. */
 function counted(answer: Answer): number {
   expect(answer.status).toBe(200);
   return limit - Number(/^"anonymous";r=(\d+);t=\d+$/.exec(String(answer.headers.ratelimit))?.[1]);
 }
 
-/** Calls once from each, and asserts that one bucket counted them all. */
+/** Makes one call from each address, and asserts that one bucket counted them all. */
 async function expectOneBucket(...addresses: Array<string | string[]>): Promise<void> {
   const counts: number[] = [];
   for (const address of addresses) counts.push(counted(await from(address)));
@@ -88,7 +88,7 @@ describe('an address', () => {
       '0:0:0:0:0:ffff:203.0.113.7',
       '0000:0000:0000:0000:0000:ffff:cb00:7107',
     );
-    // All of IPv4 lies in one /64 of the mapped notation.
+    // All mapped IPv4 addresses are in the same /64, but each has its own bucket.
     expect(counted(await from('::ffff:203.0.113.8'))).toBe(1);
   });
 
@@ -126,7 +126,7 @@ describe('X-Forwarded-For from a trusted proxy', () => {
       '203.0.113.30, 127.0.0.1, 10.0.0.1',
       '203.0.113.30, ::ffff:10.0.0.7',
     );
-    // 11.0.0.1 and 2001:db8:fffe::1 lie just outside the trusted networks.
+    // 11.0.0.1 and 2001:db8:fffe::1 are just outside the trusted networks.
     await expectOneBucket('203.0.113.30, 11.0.0.1', '203.0.113.31, 11.0.0.1');
     await expectOneBucket('203.0.113.30, 2001:db8:fffe::1', '203.0.113.31, 2001:db8:fffe::1');
   });

@@ -14,7 +14,7 @@ const digest = (key: string) => createHash('sha256').update(key).digest('hex');
 const apiKey = (client: string) => `canary-key-of-${client}`;
 const names = ['203.0.113.99', ...Array.from({ length: 80 }, (_, i) => `client-${i}`)];
 
-/** A call was not counted: on a starved machine Redis may be silent for longer than a gateway waits for it. */
+/** A call was not counted: on an overloaded machine Redis may answer later than the gateway waits for it. */
 class NotCounted extends Error {}
 
 describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
@@ -53,7 +53,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
 
   const send4 = (number: number, headers: http.OutgoingHttpHeaders): Promise<Answer> =>
     send(gateways[number % 4] as Gateway, '/a/1', { headers, agent: agents[number % 4] });
-  /** Calls the gateway of that number, over connections that are kept. */
+  /** Calls gateway `number` modulo 4 over a keep-alive connection. Throws NotCounted at 503. */
   const call = async (number: number, headers: http.OutgoingHttpHeaders): Promise<Answer> => {
     const answer = await send4(number, headers);
     if (answer.status === 503) throw new NotCounted(answer.text);
@@ -64,7 +64,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
   const bucket = (client: string) => `gateway:{client:${client}}`;
 
   let used = 1;
-  /** Acts as a client that no call was made for; as another one if a call was not counted, three times at most. */
+  /** Runs `act` with an unused client. If a call was not counted, runs it again with another one, twice at most. */
   async function asNewClient(act: (client: string) => Promise<void>): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -81,7 +81,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     }
   }
 
-  /** 400 calls at once, spread over the gateways: asserts that exactly the limit reaches the service. */
+  /** Makes 400 calls at once, spread over the gateways. Asserts that exactly `limit` of them reach the service. */
   async function expectExactly(headers: http.OutgoingHttpHeaders): Promise<void> {
     const before = service.begun();
     const answers = await Promise.all(Array.from({ length: 400 }, (_, i) => send4(i, headers)));
@@ -89,11 +89,11 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     const passed = withStatus(200);
     expect(passed.length).toBeLessThanOrEqual(limit);
     expect(service.begun() - before).toBe(passed.length);
-    // Every call that passed was given a place of its own.
+    // Every call that passed has a different number of remaining calls.
     expect(new Set(passed.map(remaining)).size).toBe(passed.length);
     if (withStatus(503).length > 0)
       throw new NotCounted(
-        `${withStatus(503).length} of 400 calls got 503: Redis was given up, though it answers`,
+        `${withStatus(503).length} of 400 calls got 503: a gateway treated Redis as lost, although it answers`,
       );
     expect({ passed: passed.length, refused: withStatus(429).length }).toEqual({
       passed: limit,
@@ -188,7 +188,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
       const { status, headers } = await call(1, as(client));
       expect(status).toBe(429);
       const retryAfter = Number(headers['retry-after']);
-      // 60, unless the answer took long.
+      // 60, or less when the answer took long.
       expect(retryAfter).toBeGreaterThanOrEqual(Math.ceil((end - Date.now()) / 1_000));
       expect(retryAfter).toBeLessThanOrEqual(60);
       expect(headers.ratelimit).toBe(`"identified";r=0;t=${retryAfter}`);
@@ -199,7 +199,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     await asNewClient(async (client) => {
       await redis.command('SET', bucket(client), '50', 'PX', '900');
       const last = await call(2, as(client));
-      // A very slow answer comes after the window; then the call has opened the next one.
+      // On a very slow machine the window has ended before the call, which then opens the next one.
       if (last.status === 429) {
         expect(last.headers['retry-after']).toBe('1');
         expect(last.headers.ratelimit).toBe('"identified";r=0;t=1');
@@ -222,7 +222,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     expect(keys.length).toBeGreaterThan(rounds);
     for (const key of keys) {
       const [ttlMs, value] = [await redis.command('PTTL', key), await redis.command('GET', key)];
-      if (value === null) continue; // It has expired since.
+      if (value === null) continue; // It has expired since KEYS.
       expect(key).toMatch(/^gateway:\{.+\}$/);
       expect(ttlMs, `PTTL of ${key}`).toBeGreaterThan(0);
       expect(ttlMs, `PTTL of ${key}`).toBeLessThanOrEqual(60_000);
@@ -239,7 +239,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
   });
 });
 
-/** Notes the commands that clients send to this Redis; what a script does inside is not among them. */
+/** Records the commands that clients send to this Redis, without the commands inside a script. */
 async function startMonitor(port: number): Promise<{ commands(): string[]; close(): void }> {
   let text = '';
   const socket = net.connect(port, '127.0.0.1').setEncoding('utf8');
@@ -248,8 +248,8 @@ async function startMonitor(port: number): Promise<{ commands(): string[]; close
     text += chunk;
   });
   socket.write('MONITOR\r\n');
-  await until(() => text.includes('+OK\r\n'), 'Redis lets us monitor');
-  // A line is: +1700000000.123456 [0 127.0.0.1:50000] "evalsha" "…", with lua in place of the address inside a script.
+  await until(() => text.includes('+OK\r\n'), 'Redis confirms MONITOR');
+  // A line is: +1700000000.123456 [0 127.0.0.1:50000] "evalsha" "…". Inside a script it has lua instead of the address.
   const commands = () =>
     text.split('\r\n').flatMap((line) => /^\+[\d.]+ \[\d+ [\d.:]+\] (.*)$/.exec(line)?.[1] ?? []);
   return { commands, close: () => socket.destroy() };

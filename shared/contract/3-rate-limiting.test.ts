@@ -19,14 +19,14 @@ const clients = Array.from({ length: 120 }, (_, i) => ({
   keySha256: [digest(`key-${i}`), digest(`spare-key-${i}`)],
 }));
 
-/** Time left and calls left, as RateLimit says them. */
+/** The values of the RateLimit header: policy, calls left, seconds left. */
 interface Quota {
   policy: string;
   remaining: number;
   seconds: number;
 }
 
-/** The value of a field that must be there exactly once. */
+/** The value of a header that must be present exactly once. */
 function single(answer: Answer, name: string): string {
   const values = answer.rawHeaders.filter(
     (_, i) => i % 2 === 1 && answer.rawHeaders[i - 1]?.toLowerCase() === name,
@@ -56,7 +56,7 @@ function expectUncounted(answer: Answer): void {
   expect(answer.headers).not.toHaveProperty('ratelimit-policy');
 }
 
-/** Answers with the status the path names; 'own' also sends fields of the service's own limiter. */
+/** Answers with the status in the path. With 'own' it also sends rate limit headers of the service. */
 function byPath(request: http.IncomingMessage, response: http.ServerResponse): void {
   const [, status = '200', own] = (request.url ?? '').split(/[/?]/);
   response.statusCode = Number(status) || 200;
@@ -75,8 +75,8 @@ describe.each([
   { store: 'a real Redis', available: redisAvailable },
   { store: 'the embedded Redis', available: true },
 ])('with $store', ({ store, available }) => {
-  // Every test has a client and an address of its own, so it may be told again: on a starved machine Redis may be
-  // silent for longer than the gateway waits for it.
+  // On an overloaded machine Redis may answer later than the gateway waits for it. So tests are retried, and each uses
+  // a client and an address of its own.
   describe.skipIf(!available)('a gateway', { retry: 2 }, () => {
     const embedded = store === 'the embedded Redis';
     let redis: RedisServer | undefined;
@@ -135,7 +135,7 @@ describe.each([
     };
     /** Headers of an anonymous caller from an address that no other test uses. */
     const newAddress = () => ({ 'X-Forwarded-For': `198.51.100.${nextAddress++}` });
-    /** Asserts how much of its 10 calls a client has used, this one included. */
+    /** Makes a call and asserts that the client has used `used` of its 10 calls, this one included. */
     const expectUsed = async (headers: http.OutgoingHttpHeaders, used: number) => {
       expect(quotaOf(await ask('/inventory/200', { headers }))).toMatchObject({ remaining: 10 - used });
     };
@@ -276,7 +276,7 @@ describe.each([
         const answer = await ask('/inventory/200/own', { headers });
         expect(single(answer, 'ratelimit')).toBe('"identified";r=9;t=60');
         expect(single(answer, 'ratelimit-policy')).toBe('"identified";q=10;w=60');
-        // The older fields are not ours: they pass like any other.
+        // The gateway does not write the older X-RateLimit headers: those of the service pass unchanged.
         expect(single(answer, 'x-ratelimit-remaining')).toBe('7');
       });
     });
@@ -341,7 +341,7 @@ describe.each([
           else refused += Number(expectLimited(answer).seconds <= 2);
           return fresh !== undefined;
         }, 'a call passes in a new window');
-        // A window aligned to the clock would end too early, one that refusals extend never.
+        // A window aligned to the clock would end earlier. A window extended by refused calls would never end.
         expect(Date.now()).toBeGreaterThanOrEqual(earliest + anonymousWindowMs - 5);
         expect(refused).toBeGreaterThan(0);
         expect(single(fresh as Answer, 'ratelimit')).toBe('"anonymous";r=4;t=2');
@@ -368,6 +368,20 @@ describe.each([
         await until(() => Date.now() >= again, 'Retry-After is over');
         expect((await ask('/inventory/200', { headers })).status).toBe(200);
       });
+    });
+
+    it('says in the log what was decided: allowed or limited', async () => {
+      const { id, key: headers } = newClient();
+      const path = `/inventory/200/decided-for-${id}`;
+      const lines = () => gateway.log().filter((it) => it.path === path);
+      for (let i = 0; i < 11; i++) await ask(path, { headers });
+      await ask(path, { headers: { 'X-API-Key': 'wrong' } });
+      await until(() => lines().length === 12, 'every request is in the log');
+      expect(lines().map(({ status, limit }) => [status, limit])).toEqual([
+        ...Array(10).fill([200, 'allowed']),
+        [429, 'limited'],
+        [401, undefined],
+      ]);
     });
 
     it('says in the log who was limited', async () => {

@@ -10,8 +10,10 @@ import { startUpstream, type Upstream } from './harness/upstream.ts';
 const threshold = 3;
 const cooldownMs = 1_500;
 const hastyMs = 500;
+// Added to the time limits of the contract, because a busy machine is late.
+const noiseMs = 3_000;
 
-/** A service that does as the test says. */
+/** A service whose behaviour the test sets. */
 interface Service {
   name: string;
   target: string;
@@ -20,10 +22,10 @@ interface Service {
 }
 
 let patient: Service[];
-/** Their timeoutMs is short. */
+/** Services with a short timeoutMs. */
 let hasty: Service[];
 let redis: RedisServer | undefined;
-/** Its cooldown is so long that no test sees its end; it limits identified clients to 6 calls. */
+/** Its cooldown of 30 s is longer than any test. It limits identified clients to 6 calls. */
 let gateway: Gateway;
 /** Another process with the same services; its cooldown is short. */
 let quick: Gateway;
@@ -84,7 +86,7 @@ beforeAll(async () => {
       env: { REDIS_URL: redis?.url ?? '' },
     }),
   ]);
-  // The first two have their part in the config.
+  // The first two are used by several routes and services of the config.
   nextPatient = 2;
 });
 
@@ -95,21 +97,21 @@ afterAll(async () => {
 
 let nextPatient = 0;
 let nextHasty = 0;
-/** A service that no other test uses, and with it a circuit of its own. */
+/** A service that no other test uses, so that its circuit belongs to the test alone. */
 const newService = () => patient[nextPatient++] as Service;
 const newHastyService = () => hasty[nextHasty++] as Service;
 
 const call = (service: Service, options?: SendOptions, through = gateway): Promise<Answer> =>
   send(through, service.target, options);
 
-/** The status that a client got, or 'cut' when its answer did not end. */
+/** The status that a client got, or 'cut' when the answer was incomplete. */
 const outcome = (service: Service, options?: SendOptions, through = gateway): Promise<number | 'cut'> =>
   call(service, options, through).then(
     (answer) => answer.status,
     () => 'cut',
   );
 
-/** Answers with this status, and a body where one is allowed. */
+/** A handler that answers with this status and these headers. */
 function status(code: number, headers: http.OutgoingHttpHeaders = {}): http.RequestListener {
   return (_request, response) => {
     response.writeHead(code, headers);
@@ -117,7 +119,7 @@ function status(code: number, headers: http.OutgoingHttpHeaders = {}): http.Requ
   };
 }
 
-/** Keeps the answers back until the test gives them. */
+/** Holds the answers of the service until the test sends them. */
 function hold(service: Service): { held: http.ServerResponse[]; count(wanted: number): Promise<void> } {
   const held: http.ServerResponse[] = [];
   service.behave((_request, response) => {
@@ -139,7 +141,7 @@ function expectOpen(answer: Answer): number {
   return Number(answer.headers['retry-after']);
 }
 
-/** Opens the circuit by failures in a row; the cooldown began between `earliest` and `latest`. */
+/** Opens the circuit with consecutive failures. The cooldown began between `earliest` and `latest`. */
 async function trip(service: Service, through = gateway): Promise<{ earliest: number; latest: number }> {
   service.behave(status(500));
   let earliest = 0;
@@ -150,7 +152,7 @@ async function trip(service: Service, through = gateway): Promise<{ earliest: nu
   return { earliest, latest: Date.now() };
 }
 
-/** Asserts that the circuit is closed and the count of failures in it is `failures`. */
+/** Asserts that the circuit is closed and has counted `failures` failures, by making it open. */
 async function expectFailures(service: Service, failures: number, through = gateway): Promise<void> {
   service.behave(status(500));
   for (let i = failures; i < threshold; i++) {
@@ -189,9 +191,9 @@ async function untilClosed(service: Service): Promise<{ answer: Answer; at: numb
 const logged = (message: string, service: Service) =>
   quick.log().filter((line) => line.msg === message && line.service === service.name);
 
-/** Asserts that the log of the quick gateway has told this so many times; lines may come a little later. */
+/** Waits for the log lines of the quick gateway with this message and service, and asserts their number. */
 async function expectLogged(message: string, service: Service, times: number): Promise<void> {
-  await until(() => logged(message, service).length >= times, `"${message}" stands in the log`);
+  await until(() => logged(message, service).length >= times, `"${message}" is in the log`);
   expect(logged(message, service)).toHaveLength(times);
 }
 
@@ -284,6 +286,27 @@ describe('a circuit', () => {
     expect(logged('circuit opened', service)).toMatchObject([{ level: 40 }]);
     expect(logged('circuit closed', service)).toMatchObject([{ level: 30 }]);
   });
+
+  it('closes without any traffic: nobody calls, and the log says so in time', async () => {
+    const service = newService();
+    await trip(service, quick);
+    const is = (message: string) => (line: Record<string, unknown>) =>
+      line.msg === message && line.service === service.name;
+    const opening = await quick.waitForLog(is('circuit opened'));
+    expect(opening).toMatchObject({ level: 40, cooldownMs });
+    const closing = await quick.waitForLog(is('circuit closed'), cooldownMs + 2 * noiseMs);
+    expect(closing.level).toBe(30);
+    const ms = Number(closing.time) - Number(opening.time);
+    expect(ms).toBeGreaterThan(cooldownMs - 50);
+    expect(ms).toBeLessThan(cooldownMs + noiseMs);
+    // Later calls must not log the closing again.
+    service.behave(status(200));
+    for (const path of ['after', 'last'])
+      expect((await send(quick, `/${service.name}/${path}`)).status).toBe(200);
+    await quick.waitForLog(({ path }) => path === `/${service.name}/last`);
+    await expectLogged('circuit opened', service, 1);
+    await expectLogged('circuit closed', service, 1);
+  });
 });
 
 describe.concurrent('a failure is', () => {
@@ -364,7 +387,7 @@ describe.concurrent('a failure is', () => {
     const service = newService();
     service.behave(status(500));
     for (let i = 1; i < threshold; i++) await outcome(service);
-    // These headers look like a success, but nobody knows yet how the body ends.
+    // These headers look like a success, but the call can still fail until its body has ended.
     let unfinished: http.ServerResponse | undefined;
     service.behave((_request, response) => {
       unfinished = response;
@@ -427,7 +450,7 @@ describe.concurrent('a success is', () => {
   });
 });
 
-/** Opens a connection, sends bytes and leaves it so. */
+/** Opens a connection, sends bytes and leaves it open. */
 async function connectAndSend(bytes: string): Promise<net.Socket> {
   const socket = net.connect(gateway.port, gateway.host);
   socket.on('error', () => {});
@@ -520,7 +543,7 @@ describe.concurrent('what a client does counts neither way:', () => {
     const sockets = await Promise.all(Array.from({ length: 2 * threshold }, () => connectAndSend(request)));
     await until(() => service.upstream.begun() === 2 * threshold, 'all uploads have reached the service');
     const later = Date.now() + 3 * hastyMs;
-    await until(() => Date.now() > later, 'the time of the service is over, three times');
+    await until(() => Date.now() > later, 'three times timeoutMs has passed');
     for (const socket of sockets) socket.destroy();
     await expectFailures(service, 0);
   });
@@ -561,7 +584,7 @@ describe.concurrent('what a client does counts neither way:', () => {
     const head = `${method} ${service.target} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n${fields}\r\n\r\n`;
     for (let i = 0; i < 2 * threshold; i++) {
       const { text } = await sendRaw(gateway, head + body);
-      // An interim 100 Continue comes first where it was asked for.
+      // The interim 100 Continue comes first when the request has Expect.
       expect(text.replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, '')).toMatch(/^HTTP\/1\.1 200 /);
     }
     await expectFailures(service, 0);
@@ -640,7 +663,7 @@ describe.concurrent('the cooldown', () => {
     expect(at).toBeGreaterThanOrEqual(earliest + cooldownMs - 5);
     expect(refusals.length).toBeGreaterThan(0);
     for (const { sent, received, retryAfter } of refusals) {
-      // The time left, rounded up: as it was somewhen between the request and its answer.
+      // The time left, rounded up, at some moment between the request and its answer.
       expect(retryAfter).toBeGreaterThanOrEqual(secondsUntil(earliest + cooldownMs - 5, received));
       expect(retryAfter).toBeLessThanOrEqual(secondsUntil(latest + cooldownMs + 5, sent));
     }
@@ -693,9 +716,9 @@ describe.concurrent('the cooldown', () => {
     expect(await Promise.all(late.slice(0, 2))).toEqual([500, 502]);
     const { answer, refusals } = await untilClosed(service);
     expect(answer.status).toBe(500);
-    // Less than a second was left; a cooldown begun anew would say 2.
+    // Less than a second was left. A restarted cooldown would give 2.
     expect(new Set(refusals.map(({ retryAfter }) => retryAfter))).toEqual(new Set([1]));
-    // One failure of this round is counted; these two are of the last one.
+    // One failure of this round is counted. These two calls began in the previous round and are not.
     give(held[2], 503);
     held[3]?.socket?.destroy();
     expect(await Promise.all(late.slice(2))).toEqual([503, 502]);
@@ -764,7 +787,7 @@ describe('the limit', () => {
   });
 
   it.skipIf(!redisAvailable)('shares Redis with no circuit', async () => {
-    // The quick gateway is the one with a real Redis, which a busy machine may give up for a moment.
+    // Only the quick gateway uses a real Redis. On a busy machine it may treat Redis as lost for a moment.
     const { target } = newService();
     const isCounted = async () => (await send(quick, target)).headers.ratelimit !== undefined;
     await until(isCounted, 'a call is counted');

@@ -6,7 +6,7 @@ import { configFor, type Gateway } from './harness/gateway.ts';
 import { type RedisServer, redisAvailable, startRedis } from './harness/redis.ts';
 import { deadUrl, startUpstream, type Upstream } from './harness/upstream.ts';
 
-// Every secret has this word in it, so that one search finds any of them where none must be.
+// Every secret contains this word, so that one search finds any secret where none may appear.
 const canary = 'canary';
 const key = `demo-${canary}-key`;
 const wrongKey = `demo-${canary}-wrong-key`;
@@ -46,14 +46,13 @@ beforeAll(async () => {
         trustedProxies: ['127.0.0.1'],
         rateLimit: { anonymous: { limit: 2, windowMs: 600_000 } },
         circuitBreaker: { failureThreshold: 1, cooldownMs: 600_000 },
-        serverTiming: true,
       },
       5,
     ),
     { env: { REDIS_URL: redis?.url ?? '' } },
   ));
 
-  // Every fate of a request, with a secret in every place that is not the path.
+  // Requests with every outcome. Each has a secret in every place except the path.
   const targets = [
     '/a/1',
     '/locked/1',
@@ -75,8 +74,6 @@ beforeAll(async () => {
           Cookie: `session=${canary}`,
           'X-Request-Id': `${canary} ${key}`,
           'X-Forwarded-For': `${canary}, 203.0.113.1`,
-          traceparent: `00-${canary}-01`,
-          tracestate: `${canary}=${canary}`,
           baggage: `token=${canary}`,
           'User-Agent': canary,
           Referer: `http://shop.example/?${canary}`,
@@ -102,7 +99,7 @@ afterAll(async () => {
   await redis?.close();
 });
 
-/** Asserts that no secret is in this text, nor the digest of one. */
+/** Asserts that this text contains no secret and no digest of one. */
 function expectClean(text: string): void {
   expect(text.toLowerCase()).not.toContain(canary);
   for (const secret of [key, wrongKey, canary]) expect(text).not.toContain(digest(secret));
@@ -138,11 +135,8 @@ describe('a secret sent in every possible place', () => {
       expect(body.toString()).toBe(canary);
       expect(headers).not.toHaveProperty('x-api-key');
       expect(headers).not.toHaveProperty('proxy-authorization');
-      for (const name of ['x-request-id', 'traceparent']) {
-        expect(headers).toHaveProperty(name);
-        expectClean(String(headers[name]));
-      }
-      expect(headers).not.toHaveProperty('tracestate');
+      expect(headers).toHaveProperty('x-request-id');
+      expectClean(String(headers['x-request-id']));
     }
   });
 

@@ -130,7 +130,7 @@ describe('without its Redis', () => {
     ]);
     expect(metrics.find('gateway_redis_up')).toEqual(down);
     expect(metrics.total('gateway_http_requests_total', { status: '503', source: 'gateway' })).toBe(7);
-    // Alive is not ready.
+    // /health answers 200 while /ready answers 503.
     expect(await admin.ask('/health')).toEqual({ status: 200, body: { status: 'ok' } });
     expect((await send(gateway, '/health')).status).toBe(200);
     expect(await admin.ask('/ready')).toEqual(notReady);

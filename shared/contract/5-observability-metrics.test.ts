@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Admin, openMetrics, startObserved } from './harness/admin.ts';
 import { connect, expectProblem, type SendOptions, send, sendRaw, until } from './harness/client.ts';
 import { slowMs, startFaultyService } from './harness/faulty-service.ts';
-import { configFor, type Gateway } from './harness/gateway.ts';
-import { joinLanes, type Lane, type Lanes, makeLanes } from './harness/lanes.ts';
+import { configFor, type Gateway, level } from './harness/gateway.ts';
 import { type Metrics, parseMetrics } from './harness/prometheus-text.ts';
 import { checkMetrics, promtoolAvailable } from './harness/promtool.ts';
+import { joinTenants, makeTenants, type Tenant, type Tenants } from './harness/tenants.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
 
 if (!promtoolAvailable) {
@@ -18,8 +18,8 @@ if (!promtoolAvailable) {
 
 let gateway: Gateway;
 let admin: Admin;
-let lanes: Lanes;
-/** It answers nothing by itself. */
+let tenants: Tenants;
+/** It holds its answers until the test sends them. */
 let waiting: Upstream;
 let held: http.ServerResponse[];
 /** The first scrape, before any request. */
@@ -29,13 +29,13 @@ beforeAll(async () => {
   const service = await startFaultyService();
   held = [];
   waiting = await startUpstream((_request, response) => void held.push(response));
-  lanes = makeLanes('lane', 30, service.url, 10_000);
-  const { services, routes, clients } = joinLanes(lanes, makeLanes('held', 1, waiting.url, 30_000));
+  tenants = makeTenants('tenant', 30, service.url, 10_000);
+  const { services, routes, clients } = joinTenants(tenants, makeTenants('held', 1, waiting.url, 30_000));
   ({ gateway, admin } = await startObserved(
     configFor(
       {
         services,
-        routes: [...routes, { prefix: '/public', service: 'service-lane-0', access: 'public' }],
+        routes: [...routes, { prefix: '/public', service: 'service-tenant-0', access: 'public' }],
         clients,
         circuitBreaker: { failureThreshold: 2, cooldownMs: 60_000 },
       },
@@ -43,14 +43,17 @@ beforeAll(async () => {
     ),
   ));
   first = await admin.scrape();
-  // It is the one of the public route, too.
-  lanes.next();
+  // Skips tenant 0, because the public route leads to its service, too.
+  tenants.next();
 });
 
 afterAll(() => gateway?.stop());
 
-const ask = (lane: Lane, word: string, options: SendOptions = {}) =>
-  send(gateway, `${lane.prefix}/${word}`, { ...options, headers: { ...lane.headers, ...options.headers } });
+const ask = (tenant: Tenant, word: string, options: SendOptions = {}) =>
+  send(gateway, `${tenant.prefix}/${word}`, {
+    ...options,
+    headers: { ...tenant.headers, ...options.headers },
+  });
 
 const requests = 'gateway_http_requests_total';
 const refusals = 'gateway_refusals_total';
@@ -66,7 +69,7 @@ describe('before the first request', () => {
   });
 
   it('the circuits of all services are there, closed', () => {
-    const services = Object.keys(lanes.parts.services);
+    const services = Object.keys(tenants.parts.services);
     for (const name of [
       'gateway_circuit_open',
       'gateway_circuit_openings_total',
@@ -90,7 +93,7 @@ describe('before the first request', () => {
     expect(info).toEqual({
       labels: {
         version: expect.stringMatching(/\S/),
-        phase: '5-observability',
+        phase: expect.stringMatching(new RegExp(`^${Math.max(level, 5)}-\\w+`)),
         node: expect.stringMatching(/^v\d+\.\d+\.\d+$/),
       },
       value: 1,
@@ -111,9 +114,9 @@ describe('before the first request', () => {
 
 describe('an answer of a service', () => {
   it.each([200, 204, 304, 404, 418])('%i is counted with its labels, and timed', async (status) => {
-    const lane = lanes.next();
-    const { prefix: route, service, client } = lane;
-    expect((await ask(lane, String(status))).status).toBe(status);
+    const tenant = tenants.next();
+    const { prefix: route, service, client } = tenant;
+    expect((await ask(tenant, String(status))).status).toBe(status);
     await admin.expectSamples(requests, { route }, [
       {
         labels: { route, service, method: 'GET', status: String(status), client, source: 'upstream' },
@@ -137,7 +140,7 @@ describe('an answer of a service', () => {
       {
         labels: {
           route,
-          service: 'service-lane-0',
+          service: 'service-tenant-0',
           method: 'GET',
           status: '200',
           client: 'anonymous',
@@ -149,18 +152,18 @@ describe('an answer of a service', () => {
   });
 
   it('is timed in seconds, the wait for its header fields included', async () => {
-    await expectTimes(lanes.next(), 'slow');
+    await expectTimes(tenants.next(), 'slow');
   });
 
   it('is timed in seconds, to the end of its body', async () => {
-    await expectTimes(lanes.next(), 'slow-body');
+    await expectTimes(tenants.next(), 'slow-body');
   });
 
-  /** The service takes its time: the gateway says how long, and does not take it upon itself. */
-  async function expectTimes(lane: Lane, word: string): Promise<void> {
-    const { prefix: route, service } = lane;
+  /** Asserts that the delay of a slow service counts as upstream time, not as overhead of the gateway. */
+  async function expectTimes(tenant: Tenant, word: string): Promise<void> {
+    const { prefix: route, service } = tenant;
     const begin = performance.now();
-    await ask(lane, word);
+    await ask(tenant, word);
     const seconds = (performance.now() - begin) / 1_000;
     await admin.expectSamples(`${durations}_count`, { route }, [
       { labels: { route, method: 'GET', status_class: '2xx' }, value: 1 },
@@ -173,7 +176,7 @@ describe('an answer of a service', () => {
       total(`${upstreamDurations}_sum`, { service }),
       total(`${overheads}_sum`, { route }),
     ];
-    // A timer of Node may be due a millisecond early.
+    // A timer of Node may fire a millisecond early.
     expect(upstream).toBeGreaterThan((slowMs - 5) / 1_000);
     expect(all).toBeGreaterThanOrEqual(upstream);
     expect(all).toBeLessThan(seconds + 0.2);
@@ -213,7 +216,7 @@ describe('the label method', () => {
 
 describe('a refusal', () => {
   const none = { route: 'none', service: 'none', client: 'anonymous' };
-  const lane0 = { route: '/lane-0', service: 'service-lane-0', client: 'anonymous' };
+  const tenant0 = { route: '/tenant-0', service: 'service-tenant-0', client: 'anonymous' };
   const cases: Array<
     [
       stage: string,
@@ -224,13 +227,13 @@ describe('a refusal', () => {
       labels: Record<string, string>,
     ]
   > = [
-    ['parse', 'bad-request', 400, '/lane-0/%2e%2e/x', {}, { client: 'anonymous' }],
-    ['parse', 'bad-request', 400, '/lane-0/%zz', {}, { client: 'anonymous' }],
+    ['parse', 'bad-request', 400, '/tenant-0/%2e%2e/x', {}, { client: 'anonymous' }],
+    ['parse', 'bad-request', 400, '/tenant-0/%zz', {}, { client: 'anonymous' }],
     ['parse', 'bad-request', 400, '*', { method: 'OPTIONS' }, { client: 'anonymous' }],
     ['route', 'no-route', 404, '/nowhere', {}, none],
-    ['route', 'no-route', 404, '/lane-00', {}, none],
-    ['identify', 'unknown-key', 401, '/lane-0/200', { headers: { 'X-API-Key': 'wrong' } }, lane0],
-    ['access', 'key-required', 401, '/lane-0/200', {}, lane0],
+    ['route', 'no-route', 404, '/tenant-00', {}, none],
+    ['identify', 'unknown-key', 401, '/tenant-0/200', { headers: { 'X-API-Key': 'wrong' } }, tenant0],
+    ['access', 'key-required', 401, '/tenant-0/200', {}, tenant0],
   ];
 
   it.each(cases)(
@@ -244,7 +247,7 @@ describe('a refusal', () => {
       const after = await admin.expectGrowth(before, refusals, { stage, reason, client: 'anonymous' }, 1);
       expect(after.total(requests) - before.total(requests)).toBe(1);
       expect(after.total(refusals) - before.total(refusals)).toBe(1);
-      // Timed as well, and all of it is the gateway's own time.
+      // The refusal is timed too, and all of its time is overhead.
       const grown = (name: string) => after.total(name) - before.total(name);
       expect([grown(`${durations}_count`), grown(`${overheads}_count`)]).toEqual([1, 1]);
       expect(grown(`${overheads}_sum`)).toBeCloseTo(grown(`${durations}_sum`), 3);
@@ -253,9 +256,9 @@ describe('a refusal', () => {
   );
 
   it('of a known client is counted under its id', async () => {
-    const lane = lanes.next();
-    const { client, prefix: route, service } = lane;
-    for (const status of [500, 500, 503]) expect((await ask(lane, '500')).status).toBe(status);
+    const tenant = tenants.next();
+    const { client, prefix: route, service } = tenant;
+    for (const status of [500, 500, 503]) expect((await ask(tenant, '500')).status).toBe(status);
     const stage = 'circuit';
     const reason = 'circuit-open';
     const metrics = await admin.expectSamples(refusals, { client }, [
@@ -268,7 +271,7 @@ describe('a refusal', () => {
     expect(metrics.find(requests, { client, status: '500' })).toEqual([
       { labels: { ...labels, status: '500', source: 'upstream' }, value: 2 },
     ]);
-    // No service was called, so there is nothing to time.
+    // The refused call did not reach the service, so it has no upstream time.
     expect(metrics.find(`${upstreamDurations}_count`, { service })).toEqual([
       { labels: { service, outcome: 'http_5xx' }, value: 2 },
     ]);

@@ -13,7 +13,7 @@ if (!redisAvailable) {
   );
 }
 
-// What a busy machine may add to a time that is promised.
+// Added to the time limits of the contract, because a busy machine is late.
 const noiseMs = 1_500;
 
 interface Observed {
@@ -21,7 +21,7 @@ interface Observed {
   admin: Admin;
 }
 
-// One story, told in order: each test begins where the one before left Redis.
+// The order of these tests matters: each one starts with Redis in the state that the previous one left.
 describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () => {
   let redis: RedisServer;
   let service: Upstream;
@@ -54,7 +54,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
 
   const both = <T>(act: (observed: Observed) => Promise<T>) => Promise.all([act(allowing), act(rejecting)]);
 
-  /** The log so far, `redis_up` and `/ready` all say whether Redis is there. Nobody sends a request meanwhile. */
+  /** Asserts that the log, `gateway_redis_up` and `/ready` agree on the state of Redis. Sends no request to a route. */
   async function expectState(...story: Array<'redis lost' | 'redis found'>): Promise<void> {
     const up = story.at(-1) !== 'redis lost';
     await both(async ({ gateway, admin }) => {
@@ -62,7 +62,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
         gateway.log().flatMap(({ msg }) => (/^redis (lost|found)$/.test(String(msg)) ? [msg] : []));
       await until(
         () => told().length >= story.length,
-        `the log says ${story.at(-1)}, by itself`,
+        `the log says ${story.at(-1)}, without a request`,
         3_000 + noiseMs,
       );
       expect(told()).toEqual(story);
@@ -119,7 +119,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
 
   it('count a client that leaves while they wait for a frozen one, but no call to a service', async () => {
     const begun = service.begun();
-    // Before it freezes, because a scrape asks Redis too and would find out first.
+    // Before Redis freezes: a scrape asks Redis too, and would notice the freeze before the request does.
     const scrapes = new Map([
       [allowing, await allowing.admin.scrape()],
       [rejecting, await rejecting.admin.scrape()],
@@ -138,7 +138,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
       await admin.expectGrowth(before, 'gateway_requests_in_flight', {}, 0);
     });
     await expectState('redis lost', 'redis found', 'redis lost');
-    // Now the wait is over, and the requests would have gone on.
+    // No request waits any more. One that was wrongly kept would have reached the service by now.
     await both(async ({ admin, gateway }) => {
       const { find } = await admin.scrape();
       expect(find('gateway_upstream_duration_seconds_count', { outcome: 'aborted' })).toEqual([]);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startObserved } from './harness/admin.ts';
 import { type Answer, expectProblem, type SendOptions, send } from './harness/client.ts';
 import { slowMs, startFaultyService } from './harness/faulty-service.ts';
-import { configFor, type Gateway } from './harness/gateway.ts';
+import { configFor, type Gateway, startAndFail } from './harness/gateway.ts';
 import { deadUrl, startUpstream, type Upstream } from './harness/upstream.ts';
 
 const key = 'the-key';
@@ -15,7 +15,7 @@ let untimed: Gateway;
 
 beforeAll(async () => {
   const faulty = await startFaultyService();
-  /** Has a Server-Timing of its own: as many lines as the path says. */
+  /** Sends its own Server-Timing, with as many header lines as the path says. */
   const timing: Upstream = await startUpstream((request, response) => {
     const lines = Array.from(
       { length: Number(request.url?.slice(1)) },
@@ -44,7 +44,7 @@ beforeAll(async () => {
           circuitBreaker: { failureThreshold: 2, cooldownMs: 600_000 },
           serverTiming,
         },
-        5,
+        6,
       ),
     );
   [{ gateway: timed }, { gateway: untimed }] = await Promise.all([start(true), start(false)]);
@@ -54,12 +54,12 @@ afterAll(async () => {
   await Promise.all([timed?.stop(), untimed?.stop()]);
 });
 
-/** The lines of Server-Timing in an answer. */
+/** The header lines of Server-Timing in an answer. */
 function linesOf({ rawHeaders }: Answer): string[] {
   return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'server-timing');
 }
 
-/** The gateway's own line, as names and milliseconds, in order. */
+/** Parses the gateway's own line into names and milliseconds, in order. */
 function timesIn(line: string): Array<[name: string, ms: number]> {
   return line.split(', ').map((member) => {
     const [, name = '', ms] = /^([a-z]+);dur=(\d+(?:\.\d{1,3})?)$/.exec(member) ?? [];
@@ -68,7 +68,7 @@ function timesIn(line: string): Array<[name: string, ms: number]> {
   });
 }
 
-/** The milliseconds of each stage; the answer must have one line, and these stages in it. */
+/** Asserts that the answer has one line with exactly these stages and `total`. Returns their milliseconds. */
 function expectStages(answer: Answer, ...stages: string[]): Record<string, number> {
   const lines = linesOf(answer);
   expect(lines).toHaveLength(1);
@@ -76,10 +76,29 @@ function expectStages(answer: Answer, ...stages: string[]): Record<string, numbe
   expect(times.map(([name]) => name)).toEqual([...stages, 'total']);
   const { total = 0, ...parts } = Object.fromEntries(times);
   const sum = Object.values(parts).reduce((all, ms) => all + ms, 0);
-  // Each is rounded.
+  // Each number is rounded to 0.001 ms.
   expect(sum).toBeLessThanOrEqual(total + 0.001 * times.length);
   return { ...parts, total };
 }
+
+describe.concurrent('a start is refused', () => {
+  it.each(['true', 'absent'])('with serverTiming: %j in the config, which is named', async (value) => {
+    const config = configFor(
+      {
+        services: { a: { url: 'http://127.0.0.1:9', timeoutMs: 1_000 } },
+        routes: [{ prefix: '/a', service: 'a' }],
+        serverTiming: value,
+      },
+      6,
+    );
+    if (value === 'absent') delete config.serverTiming;
+    const { code, stdout, stderr } = await startAndFail(config);
+    expect(code).toBe(1);
+    expect(stderr).toContain('serverTiming');
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(stdout).not.toContain('listening');
+  });
+});
 
 const through = ['route', 'identify', 'limit', 'circuit', 'upstream'];
 
@@ -105,7 +124,7 @@ describe('with serverTiming: true', () => {
     const begin = performance.now();
     const waited = expectStages(await send(timed, '/a/slow'), ...through);
     const most = performance.now() - begin;
-    // A timer of Node may be due a millisecond early.
+    // A timer of Node may fire a millisecond early.
     expect(waited.upstream).toBeGreaterThan(slowMs - 5);
     expect(waited.total).toBeLessThan(most + 5);
     const streamed = expectStages(await send(timed, '/a/slow-body'), ...through);

@@ -7,7 +7,7 @@ export default defineConfig({
     include: ['shared/contract/*.test.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
-    // The suites wait more than they compute.
+    // The suites mostly wait, so 4 workers also help on 2 cores.
     maxWorkers: 4,
   },
 });

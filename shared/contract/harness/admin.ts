@@ -8,19 +8,19 @@ export interface Admin {
   readonly host: string;
   readonly port: number;
   readonly url: string;
-  /** Asks for this path and expects JSON. */
+  /** Sends GET for this path and expects JSON. */
   ask(path: string): Promise<{ status: number; body: unknown }>;
   scrape(): Promise<Metrics>;
   /**
-   * Scrapes until the samples of this name with these labels (and perhaps more) are the expected ones, in any order:
-   * a request is counted a moment after its answer. Returns that scrape.
+   * Scrapes until the samples with this name and at least these labels equal `expected`, in any order. It polls
+   * because the gateway counts a request shortly after it has answered. Returns the last scrape.
    */
   expectSamples(
     name: string,
     labels: Record<string, string>,
     expected: Array<Omit<Sample, 'name'>>,
   ): Promise<Metrics>;
-  /** The same for their sum, as it has grown since an earlier scrape. */
+  /** Scrapes until the sum of these samples has grown by `growth` since the scrape `since`. */
   expectGrowth(
     since: Metrics,
     name: string,
@@ -29,10 +29,10 @@ export interface Admin {
   ): Promise<Metrics>;
 }
 
-/** What an Accept field of Prometheus 2.43 or later asks for. */
+/** A media type that Prometheus 2.43 and later send in Accept. */
 export const openMetrics = 'application/openmetrics-text; version=1.0.0';
 
-/** Starts a gateway whose admin listener is on a port of its own. */
+/** Starts a gateway whose admin listener uses a free port (ADMIN_PORT=0). */
 export async function startObserved(
   config: GatewayConfig,
   options: { env?: Record<string, string> } = {},
@@ -41,7 +41,7 @@ export async function startObserved(
   return { gateway, admin: await adminOf(gateway) };
 }
 
-/** Finds the admin listener by the log. */
+/** Finds the address of the admin listener in the log line `admin listening`. */
 export async function adminOf(gateway: Gateway): Promise<Admin> {
   const { url } = await gateway.waitForLog(({ msg }) => msg === 'admin listening');
   const { hostname: host, port } = new URL(String(url));

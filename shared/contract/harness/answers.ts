@@ -7,11 +7,14 @@ export interface Answer {
   rawHeaders: string[];
   body: Buffer;
   text: string;
-  // biome-ignore lint/suspicious/noExplicitAny: the shape is the test's business.
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows which shape it expects.
   json(): any;
 }
 
-/** The complete answers in the bytes of one connection, interim ones (1xx) included; none may be to a HEAD. */
+/**
+ * Parses the complete answers received on one connection, including interim ones (1xx). Answers to HEAD cannot be
+ * parsed: their Content-Length announces a body that does not follow.
+ */
 export function answersIn(text: string): Answer[] {
   const answers: Answer[] = [];
   let rest = text;
@@ -34,7 +37,7 @@ export function answersIn(text: string): Answer[] {
   }
 }
 
-/** An answer out of its parts. */
+/** Builds an answer from its parts. */
 export function answerOf(
   status: number,
   headers: http.IncomingHttpHeaders,

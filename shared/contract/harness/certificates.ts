@@ -1,10 +1,10 @@
-/** A server key and its self-signed certificate for 127.0.0.1, PEM. They protect nothing: for tests only. */
+/** A server key and its self-signed certificate for 127.0.0.1, in PEM. For tests only: the keys are public. */
 export interface Certificate {
   key: string;
   cert: string;
 }
 
-/** The one that a gateway under test may be told to trust (NODE_EXTRA_CA_CERTS). */
+/** A test can make its gateway trust this certificate with NODE_EXTRA_CA_CERTS. */
 export const trusted: Certificate = {
   key: `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVB0tSK72g9ZmR1uw
@@ -24,7 +24,7 @@ zHSquzcor4ehZfAVr9Z3B5hH7bk6lUB+cCDePkuKAiEA4WiZWDfB/ne5jZnE6yWW
 -----END CERTIFICATE-----`,
 };
 
-/** One that nobody vouches for. */
+/** No gateway trusts this certificate. */
 export const unvouched: Certificate = {
   key: `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgq+dGU0miuC7xgNjz

@@ -13,7 +13,7 @@ interface Address {
   port: number;
 }
 
-/** What a request may carry; flat header arrays are sent as they are. */
+/** The parts of a request. A flat header array keeps the order, the case and the repetitions of its names. */
 export interface SendOptions {
   method?: string;
   headers?: http.OutgoingHttpHeaders | string[];
@@ -23,7 +23,7 @@ export interface SendOptions {
   signal?: AbortSignal;
 }
 
-/** Sends one request, the target verbatim, without redirects or retries; rejects when the answer stays incomplete. */
+/** Sends one request with this exact target. Follows no redirects, never retries, rejects an incomplete answer. */
 export function send(gateway: Address, target: string, options: SendOptions = {}): Promise<Answer> {
   const { method = 'GET', body, agent = false, timeoutMs = 15_000, signal } = options;
   return new Promise((resolve, reject) => {
@@ -73,7 +73,7 @@ export function send(gateway: Address, target: string, options: SendOptions = {}
   });
 }
 
-/** Writes bytes on one connection and collects the answer until it closes, or until `until` holds; rejects in time. */
+/** Writes bytes on one connection. Resolves when it closes or `until` returns true; rejects after `timeoutMs`. */
 export function sendRaw(
   gateway: Address,
   bytes: string | Buffer,
@@ -98,13 +98,13 @@ export function sendRaw(
       text += chunk;
       if (enough(text)) finish(false);
     });
-    // A reset is a way to close; what came before it is what counts.
+    // A reset counts as a close: 'close' follows it, and the result is the text received before.
     socket.on('error', () => {});
     socket.on('close', () => finish(true));
   });
 }
 
-/** A connection on which a test says exactly what it wants, when it wants. */
+/** A connection on which a test writes the exact bytes it needs, at the moment it chooses. */
 export interface Connection {
   readonly socket: net.Socket;
   /** Everything received so far, as latin1. */
@@ -124,11 +124,11 @@ export async function connect(gateway: Address): Promise<Connection> {
   return { socket, received: () => text, closed: () => socket.destroyed };
 }
 
-// Addresses, error codes and stack lines that tell an outsider how the gateway is built.
+// Addresses, error codes and stack lines: internal details that no answer may contain.
 const internals =
   /127\.0\.0\.1|localhost:|\bE[A-Z]{5,}\b|UND_ERR|FST_|node_modules|node:|\.[jt]s:\d+|^\s+at /m;
 
-/** Asserts that the answer is this problem (RFC 9457) and betrays nothing about the inside. */
+/** Asserts that the answer is this problem (RFC 9457) and contains no internal details. */
 export function expectProblem(answer: Answer, status: number, name: string): void {
   expect({ status: answer.status, contentType: answer.headers['content-type'], body: answer.text }).toEqual({
     status,
@@ -144,7 +144,7 @@ export function expectProblem(answer: Answer, status: number, name: string): voi
   expect(answer.text).not.toMatch(internals);
 }
 
-/** Adds Host where a flat array lacks it, and the length of a body where no framing was chosen. */
+/** Adds Host to a flat array that lacks it, and Content-Length or Transfer-Encoding to a body that has neither. */
 function framed(
   headers: http.OutgoingHttpHeaders | string[],
   { host, port }: Address,

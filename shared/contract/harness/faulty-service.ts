@@ -4,10 +4,10 @@ import { startUpstream, type Upstream } from './upstream.ts';
 /** How long `slow` and `slow-body` keep the client waiting. */
 export const slowMs = 200;
 
-/** The first part of a body that does not come to its end. */
+/** The first part of a body that is never completed. */
 export const beginning = 'the beginning';
 
-/** A service that does as the first segment of the path says: a status, or one of these. */
+/** Starts a service that obeys the first segment of the path: a status, or a name in `behaviours`. */
 export function startFaultyService(): Promise<Upstream> {
   return startUpstream((request, response) => {
     const [, word = ''] = (request.url as string).split(/[/?]/);

@@ -1,15 +1,15 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-// Below the ranges from which Linux, macOS and Windows take ports for outgoing connections and for port 0,
-// so nobody gets the number by accident between this check and its use.
+// Linux, macOS and Windows take ports for outgoing connections and for port 0 from higher ranges, so the system
+// does not assign a port of this range to another socket between the check and its use.
 const lowest = 20_000;
-// Test files that run at once are in different slots of the pool, and each slot has a stretch of ports of its own.
+// Test files that run in parallel have different VITEST_POOL_IDs, and each id has its own 750 ports.
 const stretch = 750;
 const first = lowest + ((Number(process.env.VITEST_POOL_ID ?? 1) - 1) % 16) * stretch;
 let drawn = Math.floor(Math.random() * stretch);
 
-/** A port of 127.0.0.1 on which nothing listens now. One after the other, so that a dead port stays dead. */
+/** A port of 127.0.0.1 on which nothing listens now. Ports are given out in order, so that a dead one stays dead. */
 export async function freePort(): Promise<number> {
   for (;;) {
     drawn = (drawn + 1) % stretch;

@@ -5,7 +5,7 @@ import { channel } from 'node:diagnostics_channel';
 export interface StartedGateway {
   readonly child: ChildProcess;
   readonly command: string[];
-  /** What it was told by environment variables, beside those of the tests themselves. */
+  /** HOST, PORT and the environment variables that the test sets; inherited ones are left out. */
   readonly env: Record<string, string>;
   /** The text of its config file. */
   readonly config: string;
@@ -13,5 +13,5 @@ export interface StartedGateway {
   stderr(): string;
 }
 
-/** Tells whoever subscribes of every gateway, as soon as it is started. Nobody does while suites run by themselves. */
+/** Publishes every gateway process as soon as it is spawned. It has no subscribers when the suites run alone. */
 export const gatewayStarted = channel('contract.gateway.started');

@@ -14,7 +14,7 @@ import { gatewayStarted, type StartedGateway } from './gateway-started.ts';
 const startBudgetMs = 25_000;
 const stopBudgetMs = 15_000;
 
-/** The phase that the gateway under test claims to be: it decides which config sections it knows. */
+/** The phase that the gateway under test implements. It decides which sections its config gets. */
 export const level = Number(process.env.GATEWAY_LEVEL ?? '1');
 
 /** A config file as the gateway reads it. */
@@ -24,7 +24,10 @@ export interface GatewayConfig {
   [section: string]: unknown;
 }
 
-/** A complete config for `level`, or for `suite` where that is higher: what the parts leave out is made harmless. */
+/**
+ * Completes `parts` to a config for phase `level`, or for `suite` if that is higher. Missing sections get values that
+ * limit, refuse and add nothing.
+ */
 export function configFor(
   parts: Partial<GatewayConfig> & Pick<GatewayConfig, 'services' | 'routes'>,
   suite = 1,
@@ -45,7 +48,7 @@ export function configFor(
     };
   }
   if (phase >= 4) config.circuitBreaker ??= { failureThreshold: 1_000_000, cooldownMs: 30_000 };
-  if (phase >= 5) config.serverTiming ??= false;
+  if (phase >= 6) config.serverTiming ??= false;
   return config;
 }
 
@@ -55,7 +58,7 @@ export interface Exit {
   signal: string | null;
 }
 
-/** A gateway that runs as a process of its own and is ready. */
+/** A gateway process that is ready. */
 export interface Gateway {
   readonly url: string;
   readonly host: string;
@@ -70,7 +73,7 @@ export interface Gateway {
   ): Promise<Record<string, unknown>>;
   stdout(): string;
   stderr(): string;
-  /** Waits so long after each piece of its stdout, until the gateway has ended. With Infinity the reader is stuck. */
+  /** Pauses reading of stdout for `pauseMs` after each chunk. With Infinity nothing is read before the gateway ends. */
   readSlowly(pauseMs: number): void;
   /** Sends SIGTERM, or the given signal, and waits for the exit; kills after 15 s. */
   stop(signal?: NodeJS.Signals): Promise<Exit & { ms: number }>;
@@ -81,7 +84,7 @@ export interface Gateway {
 
 interface Options {
   env?: Record<string, string>;
-  /** Words in front of the command: a program that becomes the gateway. */
+  /** Words put before the command: a program that replaces itself with the gateway (`exec`). */
   through?: string[];
 }
 
@@ -94,7 +97,7 @@ interface Running {
   stderr(): string;
 }
 
-// Gateways that run side by side cannot all have the admin port of the default.
+// Gateways that run at the same time cannot all listen on the default ADMIN_PORT.
 const adminPort: Record<string, string> = level >= 5 ? { ADMIN_PORT: '0' } : {};
 
 const survivors = new Set<Child>();
@@ -105,7 +108,7 @@ function killSurvivors(): void {
   for (const child of survivors) child.kill('SIGKILL');
 }
 
-// A worker that is torn down early must leave no process behind.
+// afterAll() does not run when the worker is ended early. Without this its gateways would keep running.
 process.once('exit', killSurvivors);
 
 afterAll(async () => {
@@ -114,7 +117,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-// To start is to compute. One at a time, for several at once would all be late.
+// A start needs much CPU time. Gateways start one after the other, because parallel starts could all time out.
 let lastStart: Promise<unknown> = Promise.resolve();
 
 /** Starts the gateway with this config on a free port, or on `env.PORT`, and waits until GET /health answers 200. */
@@ -128,13 +131,13 @@ async function start(config: GatewayConfig, options: Options): Promise<Gateway> 
   const host = '127.0.0.1';
   const asked = options.env?.PORT ?? String(await freePort());
   if (asked !== '0' && (await isHealthy(host, Number(asked))))
-    throw new Error(`Something answers on ${host}:${asked} before the gateway has been started.`);
+    throw new Error(`Another process answers on ${host}:${asked} before the gateway is started.`);
   const { child, exited, stdout, stderr } = run(
     config,
     { HOST: host, ...options.env, PORT: asked },
     options.through,
   );
-  // With PORT=0 only the log says where it listens.
+  // With PORT=0 the port is known only from the log.
   const listeningPort = () => (asked === '0' ? portIn(stdout()) : Number(asked));
 
   let gone = false;
@@ -191,7 +194,7 @@ async function start(config: GatewayConfig, options: Options): Promise<Gateway> 
       pause();
       child.once('exit', () => {
         clearTimeout(pausing);
-        child.stdout.off('data', pause).resume(); // or 'close' would never come
+        child.stdout.off('data', pause).resume(); // 'close' is not emitted while stdout is paused
       });
     },
     async stop(signal = 'SIGTERM') {
@@ -206,7 +209,7 @@ async function start(config: GatewayConfig, options: Options): Promise<Gateway> 
   };
 }
 
-/** Starts the gateway with a config, or a raw text in its place, that it should refuse; throws when it gets ready. */
+/** Starts a gateway whose start must fail; throws when it gets ready. A string is the text of the config file. */
 export async function startAndFail(
   config: GatewayConfig | string,
   options: Options = {},
@@ -226,9 +229,9 @@ export async function startAndFail(
   const killer = setTimeout(() => child.kill('SIGKILL'), startBudgetMs);
   const started = watchHealth(port, watch.signal).then(() => {
     child.kill('SIGKILL');
-    throw new Error('The gateway started, though it should have refused this start.');
+    throw new Error('The gateway became ready, but this start had to fail.');
   });
-  // Once the process has exited, what the watch finds is of no interest.
+  // When `exited` wins the race, the abort rejects this promise. It must not be an unhandled rejection.
   started.catch(() => {});
   try {
     const { code } = await Promise.race([exited, started]);
@@ -267,7 +270,7 @@ function run(config: GatewayConfig | string, env: Record<string, string>, throug
     child.once('error', (cause) =>
       reject(new Error(`GATEWAY_COMMAND could not be run: ${[command, ...args].join(' ')}`, { cause })),
     );
-    // 'close' comes after 'exit', when all output has been read.
+    // 'close' is emitted after 'exit', when all output has been read.
     child.once('close', (code, signal) => resolve({ code, signal }));
   });
   void exited.catch(() => {}).then(() => survivors.delete(child));
@@ -281,7 +284,7 @@ function commandLine(): [string, ...string[]] {
   const text = process.env.GATEWAY_COMMAND?.trim();
   if (!text) {
     throw new Error(
-      'GATEWAY_COMMAND is not set. Name the gateway to test, for example ' +
+      'GATEWAY_COMMAND is not set. Set it to the command that starts the gateway, for example ' +
         'GATEWAY_COMMAND="node --import tsx phases/1-routing/server.ts" GATEWAY_LEVEL=1',
     );
   }

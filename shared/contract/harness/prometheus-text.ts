@@ -1,21 +1,21 @@
-/** One line of a scrape that holds a number. */
+/** One line of a scrape that has a value. */
 export interface Sample {
   name: string;
   labels: Record<string, string>;
   value: number;
 }
 
-/** What /metrics said at one moment. */
+/** The parsed body of one scrape of /metrics. */
 export interface Metrics {
   readonly text: string;
   readonly samples: Sample[];
   /** The type of each family, by its name. */
   readonly types: Map<string, string>;
-  /** The samples of this name that have these labels and perhaps more. */
+  /** The samples with this name and at least these labels. */
   find(name: string, labels?: Record<string, string>): Array<Omit<Sample, 'name'>>;
-  /** Their sum; 0 when there are none. */
+  /** The sum of the samples that `find` returns; 0 when there are none. */
   total(name: string, labels?: Record<string, string>): number;
-  /** Name and labels of all samples whose name begins so, sorted. */
+  /** Name and labels of all samples whose name starts with `begin`, sorted. */
   series(begin: string): string[];
 }
 
@@ -25,12 +25,12 @@ const samplePattern = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/;
 const labelPattern = /([a-zA-Z_]\w*)="((?:\\[\\"n]|[^"\\])*)"(?:,|$)/y;
 
 /**
- * Reads the Prometheus text format 0.0.4, or OpenMetrics 1.0.0. Throws at what a scraper could stumble over: a
- * sample without HELP and TYPE, a series or a family that comes twice, buckets that do not add up.
+ * Parses the Prometheus text format 0.0.4, or OpenMetrics 1.0.0. Throws at text that a scraper might reject: a sample
+ * without HELP and TYPE, a repeated series or family, histogram buckets that contradict each other or the count.
  */
 export function parseMetrics(text: string, format: Format = 'text'): Metrics {
   const lines = text.split('\n');
-  if (lines.pop() !== '') throw new Error('The last line does not end.');
+  if (lines.pop() !== '') throw new Error('The last line has no line feed.');
   if (format === 'openmetrics' && lines.pop() !== '# EOF') throw new Error('The last line is not # EOF.');
 
   const samples: Sample[] = [];
@@ -53,7 +53,7 @@ export function parseMetrics(text: string, format: Format = 'text'): Metrics {
       if (!namesOf(family, types.get(family), format).includes(sample.name) || !helped.has(family))
         throw new Error(`No HELP and TYPE above this line: ${line}`);
       const series = seriesOf(sample);
-      if (seen.has(series)) throw new Error(`This series comes twice: ${line}`);
+      if (seen.has(series)) throw new Error(`A repeated series: ${line}`);
       seen.add(series);
       samples.push(sample);
     }
@@ -91,7 +91,7 @@ function parseSample(line: string): Sample {
     labels[label] = value.replaceAll(/\\(.)/g, (_, sign) => (sign === 'n' ? '\n' : sign));
   }
   const value = number === '+Inf' ? Number.POSITIVE_INFINITY : Number(number);
-  if (Number.isNaN(value) && !/^nan$/i.test(number as string)) throw new Error(`No number: ${line}`);
+  if (Number.isNaN(value) && !/^nan$/i.test(number as string)) throw new Error(`Not a number: ${line}`);
   return { name, labels, value };
 }
 
@@ -114,10 +114,10 @@ function checkBuckets(samples: Sample[]): void {
     const base = sample.name.replace(/_(bucket|count)$/, '');
     const key = seriesOf({ ...sample, name: base, labels: others });
     if (sample.name.endsWith('_bucket')) {
-      if (sample.value < (last.get(key) ?? 0)) throw new Error(`A bucket below the one before: ${key}`);
+      if (sample.value < (last.get(key) ?? 0)) throw new Error(`A bucket is below the previous one: ${key}`);
       last.set(key, sample.value);
     } else if (sample.name.endsWith('_count') && last.has(key) && last.get(key) !== sample.value) {
-      throw new Error(`The last bucket is not the count: ${key}`);
+      throw new Error(`The last bucket is not equal to the count: ${key}`);
     }
   }
 }

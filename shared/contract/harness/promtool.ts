@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 /** True when promtool is on PATH; with CI=true its absence is an error. */
 export const promtoolAvailable = findPromtool();
 
-/** Runs `promtool check metrics` on a scrape; what it complains about comes in `output`. */
+/** Runs `promtool check metrics` on a scrape. Its complaints are in `output`. */
 export function checkMetrics(text: string): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn('promtool', ['check', 'metrics'], { stdio: ['pipe', 'pipe', 'pipe'] });

@@ -5,19 +5,19 @@ import { tmpdir } from 'node:os';
 import { freePort } from './free-port.ts';
 import { until } from './until.ts';
 
-/** A Redis process. It ends with this one. */
+/** A redis-server process. It is killed when this process exits. */
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
   /** SIGKILL: connections break at once. */
   kill(): Promise<void>;
-  /** SIGSTOP: connections stay and nothing answers. */
+  /** SIGSTOP: connections stay open, but no command is answered. */
   freeze(): void;
   /** SIGCONT. */
   thaw(): void;
-  /** Starts it again on the same port, empty. */
+  /** Starts it again on the same port, without data. */
   restart(): Promise<void>;
-  /** Runs one command on a connection of its own and returns the decoded reply. */
+  /** Runs one command on a new connection and returns the decoded reply. */
   command(...args: string[]): Promise<unknown>;
   close(): Promise<void>;
 }
@@ -30,7 +30,7 @@ function killAll(): void {
 
 process.once('exit', killAll);
 
-/** Kills every Redis that was started here, and waits for their ends. */
+/** Kills every Redis that was started here and waits until all have exited. */
 export async function endEveryRedis(): Promise<void> {
   killAll();
   await until(() => processes.size === 0, 'every redis-server has ended');
@@ -41,7 +41,7 @@ export function isRedisOnPath(): boolean {
   return spawnSync('redis-server', ['--version'], { stdio: 'ignore', windowsHide: true }).status === 0;
 }
 
-/** Starts a redis-server on a free port of 127.0.0.1 that keeps nothing on disk. */
+/** Starts a redis-server without persistence on a free port of 127.0.0.1. */
 export async function startRedis(): Promise<RedisServer> {
   const port = await freePort();
   let child = await launch(port);

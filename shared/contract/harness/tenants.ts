@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { GatewayConfig } from './gateway.ts';
 
-/** A route, a service and a client that one test has for itself, and with them series of its own in /metrics. */
-export interface Lane {
+/** A route, a service and a client that only one test uses. Their series in /metrics count only that test. */
+export interface Tenant {
   readonly service: string;
   readonly prefix: string;
   readonly client: string;
@@ -10,34 +10,34 @@ export interface Lane {
   readonly headers: { 'X-API-Key': string };
 }
 
-/** The lanes of a test file, and the parts of the config that make them. */
-export interface Lanes {
-  /** One that nobody has had before. */
-  next(): Lane;
-  /** Those that somebody has. */
-  readonly taken: Lane[];
+/** The tenants of a test file, and the sections of the config that define them. */
+export interface Tenants {
+  /** The next tenant that no test has used. */
+  next(): Tenant;
+  /** The tenants returned by `next()` so far. */
+  readonly taken: Tenant[];
   readonly parts: Parts;
 }
 
 type Parts = Pick<GatewayConfig, 'services' | 'routes'> & { clients: unknown[] };
 
-/** Makes protected lanes to one service; their names begin with `kind`. */
-export function makeLanes(kind: string, count: number, url: string, timeoutMs: number): Lanes {
+/** Makes tenants with protected routes to the service at `url`. Their names begin with `kind`. */
+export function makeTenants(kind: string, count: number, url: string, timeoutMs: number): Tenants {
   const names = Array.from({ length: count }, (_, i) => `${kind}-${i}`);
-  const taken: Lane[] = [];
+  const taken: Tenant[] = [];
   return {
     taken,
     next() {
       const name = names[taken.length];
-      if (name === undefined) throw new Error(`This file needs more than ${count} lanes called ${kind}.`);
-      const lane: Lane = {
+      if (name === undefined) throw new Error(`This file needs more than ${count} tenants called ${kind}.`);
+      const tenant: Tenant = {
         service: `service-${name}`,
         prefix: `/${name}`,
         client: `client-${name}`,
         headers: { 'X-API-Key': `key-${name}` },
       };
-      taken.push(lane);
-      return lane;
+      taken.push(tenant);
+      return tenant;
     },
     parts: {
       services: Object.fromEntries(names.map((name) => [`service-${name}`, { url, timeoutMs }])),
@@ -54,8 +54,8 @@ export function makeLanes(kind: string, count: number, url: string, timeoutMs: n
   };
 }
 
-/** One config for several kinds of lanes. */
-export function joinLanes(...all: Lanes[]): Parts {
+/** Merges the config sections of several kinds of tenants. */
+export function joinTenants(...all: Tenants[]): Parts {
   return {
     services: Object.assign({}, ...all.map(({ parts }) => parts.services)),
     routes: all.flatMap(({ parts }) => parts.routes),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Polls until the condition holds; fails with `what` when it does not in time. */
+/** Polls until the condition is true. Throws an error that names `what` when that takes longer than `timeoutMs`. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,

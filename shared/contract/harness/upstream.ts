@@ -20,11 +20,11 @@ export interface Seen {
 export interface Upstream {
   readonly url: string;
   readonly port: number;
-  /** Requests received completely, in that order. */
+  /** Requests received completely, in the order of their completion. */
   readonly seen: Seen[];
-  /** TCP connections ever accepted. */
+  /** Number of TCP connections accepted so far. */
   connections(): number;
-  /** Requests begun, complete or not. */
+  /** Number of requests whose header has arrived, complete or not. */
   begun(): number;
   close(): Promise<void>;
 }
@@ -36,8 +36,8 @@ afterAll(async () => {
 });
 
 /**
- * An HTTP service on a free port; without a handler it answers 200 and, as JSON, what it was asked.
- * Bodies are read and kept whatever the handler does; one that must not be read is paused by the handler.
+ * Starts an HTTP service on a free port. Without a handler it answers 200 with method, target and headers as JSON.
+ * It reads and keeps every request body. A handler that needs a body to stay unread pauses the request.
  */
 export async function startUpstream(handler: http.RequestListener = echo): Promise<Upstream> {
   const seen: Seen[] = [];
@@ -62,7 +62,7 @@ export async function startUpstream(handler: http.RequestListener = echo): Promi
           body: Buffer.concat(chunks).subarray(0, bodyKeptBytes),
         });
       });
-      // Node throws a body away that nobody had begun to read when the answer was finished.
+      // Node discards a request body whose reading has not begun when the response ends. read(0) begins it.
       request.read(0);
       request.on('error', () => {});
       response.on('error', () => {});
@@ -72,7 +72,7 @@ export async function startUpstream(handler: http.RequestListener = echo): Promi
   return listen(server, seen, () => begun);
 }
 
-/** A TCP service for answers no HTTP library would send; the function is called once per request head. */
+/** Starts a TCP service for answers that no HTTP library sends. `onRequest` is called for each request header. */
 export function startRawUpstream(onRequest: (socket: Socket, head: string) => void): Promise<Upstream> {
   let begun = 0;
   const server = net.createServer((socket) => {
@@ -136,7 +136,7 @@ async function listen(
   return upstream;
 }
 
-/** Splits the first complete head, and its body if Content-Length announces one, from what follows. */
+/** Splits the first complete request header from what follows it, and drops a body announced by Content-Length. */
 function splitHead(text: string): { head: string; rest: string } | undefined {
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return undefined;
