@@ -4,21 +4,22 @@ import { huntMutants } from '../mutants/hunt.ts';
 import { findProblem } from '../mutants/kill-table.ts';
 import { listMutants } from '../mutants/mutant.ts';
 import { isQuick } from '../mutants/quick-mutants.ts';
-import type { Verdict } from '../mutants/verdict.ts';
+import type { MutantVerdict } from '../mutants/verdict.ts';
 import { runCommand } from './cli-error.ts';
 import { climbLadder } from './climb-ladder.ts';
 import { colour } from './colour.ts';
 import { formatGrid } from './ladder-grid.ts';
 import { listPhases, root } from './phases.ts';
 import { type Counts, formatCounts, runProjects, sum } from './run-projects.ts';
+import { checkAllTypes } from './type-check.ts';
 
-// npm test: everything, in the order in which a mistake is found soonest. The last line counts the tests, and each
-// of types, lint, the pairs of the ladder that must fail and the mutants as one.
+// npm test runs all checks, the fastest ones first. The last line counts the tests. Each type check, the lint check,
+// each pair of the ladder that must fail, and each mutant count as one test.
 async function main(): Promise<void> {
   const counts: Counts[] = [];
 
-  printHeading('Types: tsc --noEmit');
-  counts.push(runTool('typescript/bin/tsc', '--noEmit'));
+  printHeading('Types: shared/ and test/, and each phase alone');
+  counts.push(await countTypeChecks());
 
   printHeading('Lint and format: biome check');
   counts.push(runTool('@biomejs/biome/bin/biome', 'check', '.'));
@@ -53,11 +54,19 @@ function printProblems(problems: string[]): void {
   for (const problem of problems) console.log(`\n${colour.red('FAILED')} ${problem}`);
 }
 
-/** A mutant counts as one test, however many sentences it was tried with. */
-function countVerdict(verdict: Verdict): Counts {
+/** A mutant counts as one test, whatever the number of contract tests that were run against it. */
+function countVerdict(verdict: MutantVerdict): Counts {
   const skipped = verdict.outcome === 'skipped' ? 1 : 0;
   const failed = findProblem(verdict) ? 1 : 0;
   return { passed: 1 - skipped - failed, failed, skipped };
+}
+
+/** Each program counts as one test. */
+async function countTypeChecks(): Promise<Counts> {
+  const reports = await checkAllTypes();
+  const errors = reports.filter((report) => report !== '');
+  printProblems(errors);
+  return { passed: reports.length - errors.length, failed: errors.length, skipped: 0 };
 }
 
 /** Runs a tool of node_modules; it counts as one test. */

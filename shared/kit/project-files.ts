@@ -5,12 +5,12 @@ import { cutLockfile } from './project-lockfile.ts';
 import { findPackages, readManifest } from './project-packages.ts';
 import { writeReadme } from './project-readme.ts';
 
-// Prints a key and its digest: what the config of a gateway with clients asks for.
+// Prints a new key and its SHA-256, which the config of a gateway with clients needs.
 const keyScript =
   "node -e \"const c = require('node:crypto'), k = 'gw_' + c.randomBytes(32).toString('base64url'); " +
   "console.log(k + '\\n' + c.createHash('sha256').update(k).digest('hex'))\"";
 
-/** The files of a phase as a project that stands alone, by path, sorted; texts have LF line ends. */
+/** The files of a phase as a project of its own, by path, sorted. Texts have LF line ends. */
 export function buildProject(phase: Phase): Map<string, string> {
   const files = readPhaseFiles(phase.folder);
   const packages = findPackages(phase, files);
@@ -38,7 +38,6 @@ export function buildProject(phase: Phase): Map<string, string> {
     ['README.md', writeReadme(phase, files, Object.keys(scripts))],
     ['package.json', toJson(manifest)],
     ['package-lock.json', toJson(lockfile)],
-    ['tsconfig.json', toJson({ ...readTsconfig(), include: ['*.ts'] })],
     ['Dockerfile', writeDockerfile()],
     ['.dockerignore', 'node_modules/\n.git/\n'],
     ['.gitignore', 'node_modules/\n'],
@@ -54,10 +53,6 @@ function keepPresent(
 ): Record<string, unknown> {
   const kept = Object.entries(values ?? {}).filter(([name]) => present(name));
   return kept.length > 0 ? { [field]: Object.fromEntries(kept) } : {};
-}
-
-function readTsconfig(): Record<string, unknown> {
-  return JSON.parse(readRootFile('tsconfig.json'));
 }
 
 function readRootFile(name: string): string {
