@@ -1,12 +1,12 @@
 # One image per phase:
 #   docker build --build-arg PHASE=3-rate-limiting --tag gateway-3 .
 #   docker run --rm --publish 127.0.0.1:3000:3000 gateway-3
-# Only what a phase needs to run gets in: its folder, Node, and the dependencies of package.json.
+# An image contains only what a phase needs to run: its folder, Node, and the dependencies of package.json.
 
 FROM node:20.20.2-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
-# Without install scripts: none of the dependencies needs one, and none gets to run code here.
+# Without install scripts: no dependency needs one, and no dependency can run code during the build.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM node:20.20.2-bookworm-slim AS runtime
@@ -26,12 +26,12 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
 CMD ["node", "--import", "tsx", "shared/upstreams/serve.ts", "--host", "0.0.0.0"]
 
 FROM runtime AS gateway
-ARG PHASE=5-observability
+ARG PHASE=6-tracing
 COPY phases/${PHASE}/ phases/${PHASE}/
-# CMD knows no build arguments, so the phase gets a second name. An empty PHASE stops the build here.
+# CMD cannot use build arguments, so a symbolic link gives the phase a fixed name. An empty PHASE fails the build here.
 RUN ln -s "phases/${PHASE}" phase && test -f phase/server.ts
 USER node
-# The address inside the container. Who may reach it is decided by what is published.
+# The address inside the container. The published ports decide from where it can be reached.
 ENV HOST=0.0.0.0
 EXPOSE 3000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \

@@ -25,7 +25,7 @@ export function readAlerts(): Alert[] {
   return groups.flatMap(({ rules }) => rules);
 }
 
-/** What shared/stack/alerts.test.yml expects, moment by moment. */
+/** The expectations of shared/stack/alerts.test.yml, one for each point in time. */
 export function readAlertTests(): AlertTest[] {
   const { tests } = parse(readText(join(stack, 'alerts.test.yml'))) as {
     tests: Array<{ alert_rule_test: AlertTest[] }>;

@@ -1,14 +1,14 @@
 import { rmSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { parsePsTime } from '../shared/bench/cpu.ts';
-import { judge } from '../shared/bench/goals.ts';
+import { judgeGoals } from '../shared/bench/goals.ts';
 import { parseAutocannon, parseWrk } from '../shared/bench/load.ts';
 import { type Measured, measure, type Slice } from '../shared/bench/measure.ts';
 import { onPath, scratch } from '../shared/bench/processes.ts';
 import { goalRows } from '../shared/bench/report.ts';
 import type { Results } from '../shared/bench/results.ts';
 import { SAME_AGAIN } from '../shared/bench/scenarios.ts';
-import { median, noise, quantile, ratios, summarise } from '../shared/bench/statistics.ts';
+import { median, noise, quantile, ratios, summariseValues } from '../shared/bench/statistics.ts';
 import { direct, phase } from '../shared/bench/subjects.ts';
 import { prepareSurroundings } from '../shared/bench/surroundings.ts';
 import { tabulate, toMarkdown, toText } from '../shared/bench/tables.ts';
@@ -50,7 +50,7 @@ it('shows a third digit where two would hide a miss', () => {
 it('takes the middle of the rounds, so that a spoiled one does not count', () => {
   expect(median([5, 1, 900])).toBe(5);
   expect(quantile([0, 10], 0.25)).toBe(2.5);
-  expect(summarise([3, 1, 2])).toEqual({ median: 2, min: 1, max: 3 });
+  expect(summariseValues([3, 1, 2])).toEqual({ median: 2, min: 1, max: 3 });
   expect(ratios([10, 40], [5, 10])).toEqual([2, 4]);
   expect(noise([0.9, 1, 1, 1, 1.02])).toBe(0);
   expect(median([])).toBeNaN();
@@ -58,7 +58,7 @@ it('takes the middle of the rounds, so that a spoiled one does not count', () =>
 
 it('holds the median of the ratios within the rounds against a goal', () => {
   const slowRound = [100, 300, 100];
-  const judged = judge(
+  const judged = judgeGoals(
     results(
       measured('phase 1', slowRound),
       measured('phase 2', [110, 330, 107]),

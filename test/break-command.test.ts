@@ -14,7 +14,7 @@ const namesWithout = (phase: string, needs: string[]) =>
     .filter((mutant) => !mutant.needs.some((need) => needs.includes(need)))
     .map(({ name }) => name);
 
-// A repository of its own: what the reader has hidden in this one stays hidden.
+// A sandbox, so that the mutant that is hidden in this repository is not changed.
 let sandbox: Sandbox;
 beforeEach(() => {
   sandbox = makeSandbox({}, ['shared/upstreams', 'shared/mutants', 'phases']);
@@ -24,7 +24,7 @@ const run = (...words: string[]) => sandbox.mutants('break', words);
 const hide = (phase: string, hidden: string) =>
   sandbox.write('.mutants/break.json', JSON.stringify({ [findPhase(phase).name]: { hidden, known: [] } }));
 
-/** Starts it, and waits until it has said everything. */
+/** Starts the command and waits until it has printed everything. */
 async function start(words: string[], env: NodeJS.ProcessEnv = {}) {
   const script = ['--import', 'tsx', 'shared/mutants/break.ts', ...words, ...anyPorts];
   const plain = { REDIS_URL: '', NO_COLOR: '1', FORCE_COLOR: undefined, ...env };
@@ -98,8 +98,8 @@ describe('npm run break -- --guess', () => {
     const { code, stdout } = await run('2', '--guess', 'key-forwarded');
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Yes, .*\n-const NOT_TO_SERVICES.*\n\+const NOT_TO_SERVICES.*\nNext: npm run /s);
-    for (const { file, sentence } of mutants('2').find(({ name }) => name === 'key-forwarded')?.fails ?? [])
-      expect(stdout).toContain(`  ${file}: ${sentence}\n`);
+    for (const expected of mutants('2').find(({ name }) => name === 'key-forwarded')?.fails ?? [])
+      expect(stdout).toContain(`  ${expected.file}: ${expected.test}\n`);
     const again = await run('2', '--guess', 'key-forwarded');
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('Nothing is hidden') });
   });

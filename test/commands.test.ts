@@ -219,7 +219,7 @@ Next: npm test, then record why the phases changed:
     expect(sandbox.read(gateway('3-third'))).toBe(fix(files['phases/3-third/gateway.ts']));
 
     const again = await sandbox.run('propagate', ['1', 'gateway.ts']);
-    expect(again.stdout).toMatch(/^2-second: already has it\n3-third: already has it\n/);
+    expect(again.stdout).toMatch(/^2-second: already has the fix\n3-third: already has the fix\n/);
   });
 
   test('stops at a conflict, leaves that file alone, and is carried on from there', async ({ expect }) => {
@@ -247,8 +247,8 @@ Next: npm test, then record why the phases changed:
       message: '1-first has no file "none.ts". It has: README.md, gateway.ts, same.ts.',
     },
     { words: ['1', '../2-second/gateway.ts'], message: '1-first has no file' },
-    { words: ['1', 'gateway.ts'], message: 'phases/1-first/gateway.ts is as committed.' },
-    { words: ['3', 'gateway.ts'], message: '3-third/gateway.ts is as committed' },
+    { words: ['1', 'gateway.ts'], message: 'phases/1-first/gateway.ts has no uncommitted change.' },
+    { words: ['3', 'gateway.ts'], message: '3-third/gateway.ts has no uncommitted change' },
   ])('refuses $words without a stack', async ({ words, message }, { expect }) => {
     const { code, stderr } = await (await makeRepository()).run('propagate', words);
     expect(code).toBe(1);
@@ -260,7 +260,7 @@ Next: npm test, then record why the phases changed:
     const sandbox = makeSandbox(files);
     const outside = await sandbox.run('propagate', ['1', 'gateway.ts']);
     expect(outside.code).toBe(1);
-    expect(outside.stderr).toContain('The last commit does not hold phases/1-first/gateway.ts');
+    expect(outside.stderr).toContain('The last commit does not contain phases/1-first/gateway.ts');
     const without = await sandbox.run('propagate', ['1', 'gateway.ts'], { PATH: 'none', Path: 'none' });
     expect(without.code).toBe(1);
     expect(without.stderr).toContain('This command needs git');

@@ -3,7 +3,7 @@ import { parse } from 'yaml';
 import { readText } from '../shared/cli/phase-files.ts';
 import { root } from '../shared/cli/phases.ts';
 
-/** What the tests look at of a service of docker-compose.yml, its merge keys resolved. */
+/** The fields of a service in docker-compose.yml that the tests read, with merge keys resolved. */
 export interface ComposeService {
   image?: string;
   build?: { context: string; target: string; args?: Record<string, string> };
@@ -33,7 +33,7 @@ interface Compose {
 /** Path of docker-compose.yml. */
 export const composeFile = join(root, 'docker-compose.yml');
 
-/** docker-compose.yml, as far as the tests look at it. */
+/** The parts of docker-compose.yml that the tests read. */
 export const compose = parse(readText(composeFile), { merge: true }) as Compose;
 
 /** The services that `docker compose up` starts: those without a profile. */

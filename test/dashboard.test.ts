@@ -8,7 +8,7 @@ import { root } from '../shared/cli/phases.ts';
 import { freePort } from '../shared/contract/harness/free-port.ts';
 import { parseExposition } from '../shared/dashboard/exposition.ts';
 import { drawFrame, type Paint } from '../shared/dashboard/frame.ts';
-import { quantile } from '../shared/dashboard/quantile.ts';
+import { histogramQuantile } from '../shared/dashboard/quantile.ts';
 import type { Scrape } from '../shared/dashboard/scrape.ts';
 import { increases, ScrapeWindow } from '../shared/dashboard/scrape-window.ts';
 import { type Summary, summarise } from '../shared/dashboard/summary.ts';
@@ -116,17 +116,17 @@ describe('a quantile', () => {
     [0, 0],
     [1, 1],
   ])('%f is %f', (q, value) => {
-    expect(quantile(q, buckets)).toBeCloseTo(value, 9);
-    expect(quantile(q, [...buckets].reverse())).toBeCloseTo(value, 9);
+    expect(histogramQuantile(q, buckets)).toBeCloseTo(value, 9);
+    expect(histogramQuantile(q, [...buckets].reverse())).toBeCloseTo(value, 9);
   });
 
   test('beyond the last finite bound is that bound', () => {
     const slow = [...buckets.slice(0, 3), { upperBound: Number.POSITIVE_INFINITY, count: 1000 }];
-    expect(quantile(0.99, slow)).toBe(1);
+    expect(histogramQuantile(0.99, slow)).toBe(1);
   });
 
   test.each([[[]], [buckets.map((bucket) => ({ ...bucket, count: 0 }))]])('of nothing is unknown', (none) => {
-    expect(quantile(0.99, none)).toBe(null);
+    expect(histogramQuantile(0.99, none)).toBe(null);
   });
 });
 
@@ -173,7 +173,7 @@ describe('the summary', () => {
         route: '/api/orders',
         perSecond: 20,
         p50Seconds: 0.01,
-        // 20 of the 200 took longer than any bound, so the last bound is all that is known.
+        // 20 of the 200 took longer than the last finite bound, so that bound is the result.
         p99Seconds: 0.1,
         errorsPerSecond: 2,
         total: 300,
@@ -223,7 +223,7 @@ describe('the frame', () => {
   test('shows all of it', () => {
     expect(drawFrame(url, summary, roomy, plain)).toBe(
       `5-observability  version 1.0.0  Node v20.20.2  http://127.0.0.1:9464/metrics
-up 1m 5s  20.0 req/s  in flight 4  event loop 12.3 ms late  memory 90 MiB  Redis up
+up 1m 5s  20.0 req/s  in flight 4  event loop lag 12.3 ms  memory 90 MiB  Redis up
 Rates and times over 10 s.
 
 ROUTE        req/s      p50     p99  5xx/s  total
@@ -257,7 +257,7 @@ anonymous      2.0        2.0     33`,
     const samples = parseExposition('gateway_build_info{phase="5-observability"} 1');
     const bare: Scrape = { atMs: 0, atUnixSeconds: 0, samples };
     const frame = drawFrame(url, summarise(bare, bare), roomy, plain);
-    for (const words of ['no request yet', 'nothing yet', 'nobody yet', 'no service', 'measuring']) {
+    for (const words of ['no request yet', 'nothing yet', 'no client yet', 'no service', 'measuring']) {
       expect(frame).toContain(words);
     }
   });
@@ -311,7 +311,7 @@ afterAll(() => {
   }
 });
 
-/** An admin listener whose gateway answers ten times with each look at it. */
+/** An admin listener whose counters grow by ten requests with each scrape. */
 async function serve(body = (n: number) => expositionOf(100 + 10 * n), port = 0): Promise<http.Server> {
   let looks = 0;
   const server = http.createServer((request, response) => {
@@ -346,7 +346,7 @@ describe.concurrent('npm run dashboard', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^5-observability {2}version 1\.0\.0/);
     expect(stdout).toContain('Rates and times over 1 s.');
-    // Ten requests in the second between the two looks, or a little more than a second.
+    // Ten requests between two scrapes, which are one second or slightly more apart.
     expect(Number(/ ([\d.]+) req\/s/.exec(stdout)?.[1])).toBeGreaterThan(5);
     expect(stdout).toMatch(/^\/api\/orders +\d/m);
     expect(stdout).not.toContain('\u001b');
@@ -368,7 +368,7 @@ describe.concurrent('npm run dashboard', () => {
   });
 
   test.for([
-    { words: ['9464'], message: '"9464" is no URL such as http://127.0.0.1:9464/metrics.' },
+    { words: ['9464'], message: '"9464" is not a URL such as http://127.0.0.1:9464/metrics.' },
     { words: ['http://a', 'http://b'], message: 'One URL at most, not 2.' },
     { words: ['--twice'], message: "Unknown option '--twice'" },
   ])('refuses $words', async ({ words, message }, { expect }) => {
@@ -379,7 +379,7 @@ describe.concurrent('npm run dashboard', () => {
   });
 });
 
-// script gives a program a terminal of its own. Its options differ between systems.
+// `script` runs a program in a terminal of its own. Its options differ between systems.
 const hasTerminal =
   process.platform === 'linux' && spawnSync('script', ['--version'], { stdio: 'ignore' }).status === 0;
 

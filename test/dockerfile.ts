@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readText } from '../shared/cli/phase-files.ts';
 import { root } from '../shared/cli/phases.ts';
 
-/** An instruction: `COPY` and what follows it, continued lines joined. */
+/** An instruction, such as `COPY`, and its arguments with continued lines joined. */
 export interface Instruction {
   name: string;
   rest: string;
@@ -18,7 +18,7 @@ export interface Stage {
 
 export const dockerfile = readText(join(root, 'Dockerfile'));
 
-/** The stages of a Dockerfile in their order. */
+/** The stages of a Dockerfile, in order. */
 export function readStages(text: string): Stage[] {
   const stages: Stage[] = [];
   const lines = text.replaceAll(/^\s*#.*\n/gm, '').replaceAll(/\\\n\s*/g, '');
@@ -34,13 +34,13 @@ export function readStages(text: string): Stage[] {
   return stages;
 }
 
-/** The instructions that make a stage, those of the stages it is built on first. */
+/** The instructions of a stage, after those of the stages that it is based on. */
 export function instructionsOf(stages: Stage[], name: string): Instruction[] {
   const stage = stages.find((candidate) => candidate.name === name);
   return stage ? [...instructionsOf(stages, stage.from), ...stage.instructions] : [];
 }
 
-/** Whether a path of the repository gets past .dockerignore: the last pattern that fits decides. */
+/** True when .dockerignore includes this path of the repository. The last pattern that matches decides. */
 export function isInContext(path: string, ignoreFile: string): boolean {
   let included = true;
   for (const line of ignoreFile.split('\n')) {

@@ -48,8 +48,8 @@ test('finds nothing in the way where all is well, and leaves nothing behind', as
   }
   expect(stdout).toMatch(new RegExp(`port ${ports[0]} +free, for the gateway\n`));
   expect(stdout).toMatch(new RegExp(`port ${ports[1]} +free, for the demo service orders\n`));
-  expect(stdout).toMatch(/file watching +changes are noticed\n/);
-  expect(stdout).toMatch(/\nNothing is in the way\. Next: npm start\n$/);
+  expect(stdout).toMatch(/file watching +changes are reported\n/);
+  expect(stdout).toMatch(/\nThere is no problem\. Next: npm start\n$/);
   expect(code).toBe(0);
   expect(existsSync(join(sandbox.folder, 'workspace-saves'))).toBe(false);
 });
@@ -79,13 +79,15 @@ test('calls an old Node, missing packages and a busy port problems, each with it
     /problem +packages +1 of \d+ are not .*: no-such-package is missing, not 1\.0\.0\n +npm ci\n/,
   );
   expect(stdout).toMatch(
-    new RegExp(`problem +port ${busy} +in use, and the gateway wants it\n +Stop what listens there`),
+    new RegExp(`problem +port ${busy} +in use, and the gateway needs it\n +Stop what listens there`),
   );
-  expect(stdout).toMatch(/\n3 problems\. Next: cure it as said above, then npm run doctor again\.\n$/);
+  expect(stdout).toMatch(
+    /\n3 problems\. Next: follow the instructions above, then npm run doctor again\.\n$/,
+  );
 });
 
 test('calls missing tools notes, except npm', async () => {
-  // Node itself is started by its path. Where npm lies beside it, npm is found.
+  // Node itself is started by its path. If npm is in the same folder, it is found.
   const bare = { PATH: join(dirname(process.execPath), 'none') };
   const { code, stdout } = await examine(makeRoom(await findPorts(0, 2)), [], { ...bare, Path: bare.PATH });
   expect(code).toBe(1);
@@ -109,7 +111,7 @@ test('looks whether the Redis of REDIS_URL is there, and never shows its passwor
   expect(gone.code).toBe(1);
   expect(gone.stdout).toMatch(/problem +REDIS_URL +127\.0\.0\.1:\d+: ECONNREFUSED\n +Start it/);
   const odd = await examine(sandbox, [], { REDIS_URL: 'secret' });
-  expect(odd.stdout).toMatch(/problem +REDIS_URL +is no URL\n/);
+  expect(odd.stdout).toMatch(/problem +REDIS_URL +is not a URL\n/);
   expect(alive.stdout + gone.stdout + odd.stdout).not.toContain('secret');
 });
 

@@ -1,4 +1,4 @@
-/** The code in a Markdown text: what stands in backticks, and the lines of fenced blocks. */
+/** The code in a Markdown text: spans in backticks, and the lines of fenced blocks. */
 export function findCode(markdown: string): { spans: string[]; lines: string[]; json: string[] } {
   const lines: string[] = [];
   const json: string[] = [];
@@ -36,11 +36,11 @@ export function findAnchors(markdown: string): string[] {
 }
 
 const ending = /\.(?:ts|lua|json|md|ya?ml)$/;
-// What begins with `my` is the reader's own, and so is what the learner's kit makes.
+// Files whose names begin with `my`, and files that the kit makes, belong to the reader.
 const readersOwn = /(?:^|\/)my|^workspace(?:-saves)?\/|^TASK\.md$/;
 const ourFolders = /^(?:phases|shared|docs|test|\.ci|\.github)\//;
 
-/** The names in code that look like files or folders of the repository. The reader's own are left out. */
+/** The names in code that look like files or folders of the repository, without those of the reader. */
 export function findFileNames(code: string[]): string[] {
   return code
     .flatMap((text) => text.split(/[\s=|"'(),;]+/))

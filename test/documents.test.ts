@@ -48,7 +48,7 @@ for (const document of documents) {
 
     test('names only files that exist', () => {
       const names = findFileNames([...spans, ...lines]);
-      // In recordings: absolute paths are places on somebody's machine, and the suites number their own configs.
+      // In recordings, absolute paths are paths on the reader's machine, and gateway-N.json are configs of the suites.
       const here = names.filter((name) => !/^\/|^gateway-\d+\.json$/.test(name));
       expect(here.filter((name) => !paths.some((path) => namesPath(name, path)))).toEqual([]);
     });
@@ -162,7 +162,7 @@ function listPaths(folder: string): string[] {
     });
 }
 
-/** The problem names in a source: a literal behind the stage and the status. Throws if one is hidden from this check. */
+/** The problem names in a source: a literal after stage and status. Throws when a name is not a literal. */
 function findProblems(source: string): string[] {
   return source
     .split(/\bnew Problem\(/)

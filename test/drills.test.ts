@@ -16,7 +16,7 @@ import { askPrediction } from '../shared/drills/runner/prediction.ts';
 import { describeDrill, tellOutcome } from '../shared/drills/runner/report.ts';
 
 const mostMs = 40_000;
-// More at once would disturb each other: what a drill shows is a matter of some 100 ms.
+// More drills at once would disturb each other, because they depend on times of about 100 ms.
 const atOnce = 3;
 const names = drills.map(({ name }) => name);
 const temporary = mkdtempSync(join(tmpdir(), 'drills-test-'));
@@ -31,7 +31,7 @@ afterAll(async () => {
 /** `npm run drill -- …` without npm. Its temporary files go to `folder`. */
 function start(words: string[], env: NodeJS.ProcessEnv = {}) {
   const folder = mkdtempSync(join(temporary, 'run-'));
-  // The number of a pool gives each its own stretch of ports.
+  // The pool number gives each drill its own range of ports.
   const pool = String(5 + (drills.findIndex(({ name }) => name === words[0]) % 11));
   const child = spawn(process.execPath, ['--import', 'tsx', 'shared/drills/drill.ts', ...words], {
     cwd: root,
@@ -52,12 +52,12 @@ function start(words: string[], env: NodeJS.ProcessEnv = {}) {
   return { child, folder, seen, ended };
 }
 
-/** The same, to its end, with this input. */
+/** Runs the command to its end with this input. */
 async function run(words: string[], input = '', env: NodeJS.ProcessEnv = {}) {
   const { child, folder, seen, ended } = start(words, env);
   child.stdin.end(input);
   const code = await ended;
-  // What tsx compiled stays for the next time; nothing else does.
+  // tsx keeps its compile cache in the folder. The drill must leave nothing there.
   const left = readdirSync(folder).filter((name) => name.startsWith('gateway-drill-'));
   return { code, left, ...seen };
 }
@@ -67,7 +67,7 @@ const groups = Array.from({ length: Math.ceil(drills.length / atOnce) }, (_, gro
 );
 
 describe.each(groups)('drills that run together: $name, …', (...group) => {
-  // A drill on a machine that is too busy says so and asks to be run again; so it is, once.
+  // On a busy machine a drill may fail and ask to be run again, so there is one retry.
   test.concurrent.for(group)('$name', { retry: 1 }, async (drill, { expect, skip }) => {
     skip(drill.needsRedis === true && !redisAvailable, 'redis-server is not on PATH');
     const begun = performance.now();

@@ -6,7 +6,7 @@ import { findImports, packageOf, withoutComments } from '../shared/cli/imports.t
 const parentPaths = /(['"`])(\.\.(?:[/\\].*?)?)\1/g;
 const computed = /\bimport\s*\(\s*[^'"`\s)][^)]*\)|\b(?:r|createR)equire\s*\([^)]*\)/g;
 
-/** What a TypeScript source takes from outside its phase: other than its folder, node:* and the dependencies. */
+/** The imports of a TypeScript source other than its own folder, node:* and the dependencies of package.json. */
 export function findForeignImports(folder: string, source: string): string[] {
   const code = withoutComments(source);
   const foreign = [

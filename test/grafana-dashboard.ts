@@ -33,7 +33,7 @@ export const dashboardQueries = [
   ...dashboard.annotations.list.map(({ expr }) => ({ title: 'annotation', expr })),
 ];
 
-/** What fills its variables: the values of a label of a metric. */
+/** Its variables. The values of each are those of a label of a metric. */
 export const dashboardVariables = dashboard.templating.list.map(({ name, definition }) => {
   const [, metric = '', label = ''] = /^label_values\((\w+), (\w+)\)$/.exec(definition) ?? [];
   return { name, metric, label };

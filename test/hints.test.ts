@@ -8,25 +8,25 @@ import { findHints, findStartHints, hintsBySuite, readCode } from '../shared/kit
 import { findAnchors } from './document.ts';
 
 const phases = listPhases();
-const sentences = await collectSentences();
+const names = await collectNames();
 
-/** Markdown without its line ends: a sentence may be broken over two lines. */
+/** Markdown without line ends, because a sentence may be on two lines. */
 const plain = (path: string) => readText(join(root, path)).replaceAll(/\s+/g, ' ');
 
 describe.each(phases)('the hints for suite $number', ({ number }) => {
-  const own = sentences.get(number) ?? [];
+  const own = names.get(number) ?? [];
   const groups = hintsBySuite.get(number) ?? [];
 
   test('cover every sentence', () => {
     expect(own.length).toBeGreaterThan(10);
-    expect(own.filter((sentence) => findHints(number, sentence) === undefined)).toEqual([]);
+    expect(own.filter((name) => findHints(number, name) === undefined)).toEqual([]);
   });
 
   test('have no group and no part without a sentence', () => {
-    const found = new Set(own.map((sentence) => findHints(number, sentence)));
+    const found = new Set(own.map((name) => findHints(number, name)));
     expect(groups.filter((group) => !found.has(group))).toEqual([]);
-    const parts = groups.flatMap((group) => group.sentences);
-    expect(parts.filter((part) => !own.some((sentence) => sentence.includes(part)))).toEqual([]);
+    const parts = groups.flatMap(({ tests }) => tests);
+    expect(parts.filter((part) => !own.some((name) => name.includes(part)))).toEqual([]);
   });
 
   test('help in one place when the gateway does not start', () => {
@@ -66,8 +66,8 @@ test('the lines of the reference are a whole block, with the comment above it', 
   expect(lines.join('\n').match(/^}/gm)).toHaveLength(1);
 });
 
-/** The full names of all sentences by suite, from the files themselves; no gateway is started. */
-async function collectSentences(): Promise<Map<number, string[]>> {
+/** The full names of all tests by suite, read from the files. No gateway is started. */
+async function collectNames(): Promise<Map<number, string[]>> {
   const vitest = await createVitest('test', {
     root,
     config: false,

@@ -29,10 +29,10 @@ test('never prints the same key twice', () => {
 });
 
 test.each([
-  [['two words'], /"two words" cannot name a client.*NAME: 1 to 64 letters/s],
-  [['x'.repeat(65)], /cannot name a client/],
-  [['anonymous'], /cannot name a client/],
-  [['"quote'], /cannot name a client/],
+  [['two words'], /"two words" is not a valid client name.*NAME: 1 to 64 letters/s],
+  [['x'.repeat(65)], /is not a valid client name/],
+  [['anonymous'], /is not a valid client name/],
+  [['"quote'], /is not a valid client name/],
   [[], /Name the client\./],
   [['a', 'b'], /Did not expect "b"/],
   [['--name', 'a'], /Unknown option '--name'/],

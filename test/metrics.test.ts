@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readText } from '../shared/cli/phase-files.ts';
 import { root } from '../shared/cli/phases.ts';
-import { parseExposition, type Sample } from '../shared/dashboard/exposition.ts';
+import type { Sample } from '../shared/contract/harness/prometheus-text.ts';
+import { parseExposition } from '../shared/dashboard/exposition.ts';
 import { type DemoServices, startDemoServices } from '../shared/upstreams/demo-services.ts';
 import { readAlerts } from './alerts.ts';
 import { dashboardQueries, dashboardVariables } from './grafana-dashboard.ts';
@@ -34,7 +35,7 @@ beforeAll(async () => {
   writeFileSync(file, JSON.stringify(config));
   const gateway = await startNewestGateway(file);
 
-  // Something of every kind, so that every metric has a series.
+  // Requests of every kind, so that every metric has a series.
   const get = async (path: string, headers = {}) => {
     const answer = await fetch(`http://127.0.0.1:${gateway.port}${path}`, { headers });
     await answer.text();
@@ -57,7 +58,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** What the gateway says it has, by name. */
+/** The metrics that the gateway exposes, by name. */
 function shown(): Map<string, { type: string; labels: string[] }> {
   const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type = '']) => ({
     name,
@@ -120,7 +121,7 @@ describe('the labels that a query names exist', () => {
     ...readDocumentedQueries(),
     ...readAlerts().map(({ expr }) => expr),
   ];
-  // Added by Prometheus when it fetches; `le` is that of every histogram.
+  // Added by Prometheus when it scrapes. Every histogram has `le`.
   const everywhere = ['job', 'instance', 'le', 'alertstate'];
 
   test.each(queries.map((query) => [query.replaceAll(/\s+/g, ' '), query] as const))(

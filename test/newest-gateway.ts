@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { listPhases } from '../shared/cli/phases.ts';
 import { until } from '../shared/contract/harness/client.ts';
-import { type Running, startProcess } from './processes.ts';
+import { startProcess, type TestProcess } from './processes.ts';
 
 /** The newest phase: the one the stack runs. */
 export const newestPhase = listPhases().at(-1) ?? { number: 0, name: '', folder: '' };
 
 /** A gateway of the newest phase that listens on free ports of 127.0.0.1. */
-export interface NewestGateway extends Running {
+export interface NewestGateway extends TestProcess {
   readonly port: number;
   readonly adminPort: number;
 }
@@ -46,7 +46,7 @@ export async function startNewestGateway(
   };
 }
 
-function portIn(running: Running, message: string): number {
+function portIn(running: TestProcess, message: string): number {
   const lines = running.stdout().split('\n').slice(0, -1);
   const line = lines.find((text) => text.includes(`"msg":"${message}"`));
   return line ? Number(new URL(JSON.parse(line).url).port) : 0;

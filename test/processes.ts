@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { afterAll } from 'vitest';
 import { root } from '../shared/cli/phases.ts';
 
-/** A process of a test; what is left of them ends with the test file. */
-export interface Running {
+/** A process of a test. Processes that still run are killed at the end of the test file. */
+export interface TestProcess {
   readonly child: ChildProcess;
   readonly ended: Promise<number | null>;
   stdout(): string;
@@ -18,11 +18,11 @@ function killAll(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
-// A worker that is torn down early must leave no process behind.
+// A worker that ends early must leave no process behind.
 process.once('exit', killAll);
 
 afterAll(async () => {
-  // Not 'close': it waits for everybody who has inherited the streams.
+  // Not 'close', which waits for all processes that have inherited the streams.
   const ends = [...running].map((child) => once(child, 'exit'));
   killAll();
   await Promise.all(ends);
@@ -34,7 +34,7 @@ export function startProcess(
   words: string[],
   env: NodeJS.ProcessEnv = {},
   cwd = root,
-): Running {
+): TestProcess {
   const child = spawn(file, words, {
     cwd,
     env: { ...process.env, ...env },

@@ -43,6 +43,6 @@ test('npm run progress: when all is kept, the next phase', async () => {
   expect(code).toBe(0);
   expect(stdout).toMatch(/\n {2}workspace +ok 3 +ok 3 +fails\n/);
   expect(stdout).toContain(
-    'Your gateway keeps every promise of phase 2. Next: npm run compare -- 2, then npm run learn -- 3 --from mine\n',
+    'Your gateway keeps the contract of phase 2. Next: npm run compare -- 2, then npm run learn -- 3 --from mine\n',
   );
 });

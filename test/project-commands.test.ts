@@ -91,14 +91,14 @@ describe('a phase as a project of its own', () => {
 
   test('npm run export writes it, and it runs with nothing but the packages of its lockfile', async () => {
     const sandbox = makeSandbox({}, everything);
-    // Beside the sandbox: in it, Node would find the packages of the repository.
+    // Next to the sandbox. Inside it, Node would find the packages of the repository.
     const folder = join(dirname(sandbox.folder), 'out', 'my gateway');
     const { code, stdout } = await sandbox.kit('export', [String(newest.number), '../out/my gateway'], {
       INIT_CWD: sandbox.folder,
     });
     expect(code).toBe(0);
     expect(stdout).toContain(
-      `${newest.name} stands alone in ${folder}: ${buildProject(newest).size} files.\nNext:\n`,
+      `${newest.name} was written to ${folder}: ${buildProject(newest).size} files.\nNext:\n`,
     );
     expect(stdout).toContain(`  cd "${join('..', 'out', 'my gateway')}"\n  npm install\n  npm start`);
     expect(readdirSync(folder).sort()).toEqual([...buildProject(newest).keys()].sort());
@@ -107,7 +107,7 @@ describe('a phase as a project of its own', () => {
 
     const { packages }: Lockfile = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8'));
     for (const [path, { dev }] of Object.entries(packages)) {
-      // Optional ones are for other systems.
+      // Packages that are not installed are optional ones, for other systems.
       if (path === '' || dev || !existsSync(join(root, path))) continue;
       mkdirSync(dirname(join(folder, path)), { recursive: true });
       const nested = join(root, path, 'node_modules');
@@ -122,8 +122,8 @@ describe('a phase as a project of its own', () => {
     const full = await sandbox.kit('export', ['1', 'full'], here);
     expect([full.code, full.stdout]).toEqual([1, '']);
     expect(full.stderr).toBe(
-      `${join(sandbox.folder, 'full')} is not empty: it holds note.txt. ` +
-        'Name one that is empty or does not exist yet. Nothing was written.\n',
+      `${join(sandbox.folder, 'full')} is not empty: it contains note.txt. ` +
+        'Name a folder that is empty or does not exist yet. Nothing was written.\n',
     );
     expect(readdirSync(join(sandbox.folder, 'full'))).toEqual(['note.txt']);
     expect((await sandbox.kit('export', ['1', 'full/note.txt'], here)).stderr).toContain(
@@ -133,13 +133,13 @@ describe('a phase as a project of its own', () => {
     expect((await sandbox.kit('export', ['9', 'x'], here)).stderr).toContain('There is no phase "9".');
     sandbox.write('phases/1-first/server.ts', "import 'left-pad';\n");
     const foreign = await sandbox.kit('export', ['1', 'new'], here);
-    expect(foreign.stderr).toBe('1-first imports "left-pad", which is no dependency in package.json.\n');
+    expect(foreign.stderr).toBe('1-first imports "left-pad", which is not a dependency in package.json.\n');
     expect(existsSync(join(sandbox.folder, 'new'))).toBe(false);
   });
 });
 
 test('phases.lock.json records the ids of the tags', () => {
-  const next = `They come out otherwise. Next: npm run freeze -- ${newest.number}`;
+  const next = `The ids have changed. Next: npm run freeze -- ${newest.number}`;
   expect(listIds(buildHistory(phases)), next).toEqual(readLock().tags);
 });
 
@@ -147,7 +147,7 @@ describe('npm run tags', { skip: !hasGit }, () => {
   const ids = readLock().tags;
   const names = phases.map(({ number }) => `phase-${number}`);
   const commit = async (sandbox: Sandbox) => {
-    // The sandbox has a link there, which the pattern of .gitignore does not mean.
+    // In the sandbox node_modules is a link, which the pattern node_modules/ in .gitignore does not match.
     sandbox.write('.git/info/exclude', 'node_modules\n');
     for (const words of [
       ['init', '-q'],
@@ -161,7 +161,7 @@ describe('npm run tags', { skip: !hasGit }, () => {
 
   test('makes the recorded history: in a full clone, a shallow one, and one with CRLF', async () => {
     const origin = makeSandbox({}, everything);
-    // Nothing shields the files from autocrlf, as in a clone without attributes.
+    // Without .gitattributes, autocrlf changes the line ends.
     rmSync(join(origin.folder, '.gitattributes'));
     await commit(origin);
     const url = pathToFileURL(origin.folder).href;
@@ -235,7 +235,7 @@ describe('npm run tags', { skip: !hasGit }, () => {
     const foreign = await sandbox.kit('tags');
     expect([foreign.code, foreign.stdout]).toEqual([1, '']);
     expect(foreign.stderr).toMatch(
-      /^phase-2, phase-3: there is such a tag, and it was not made here\. Nothing was changed\./,
+      /^phase-2, phase-3: there is a tag of this name that npm run tags did not make\. Nothing was changed\./,
     );
     expect(await output(sandbox, 'show-ref', '--tags')).toBe(refs);
 
@@ -266,7 +266,7 @@ describe('npm run tags', { skip: !hasGit }, () => {
     sandbox.write('LICENSE', 'another one\n');
     const { code, stdout } = await sandbox.run('freeze', ['1']);
     expect(code).toBe(0);
-    expect(stdout).toContain('is as recorded. The ids of the tags are new and were written.');
+    expect(stdout).toContain('is as recorded. The ids of the tags have changed and were recorded.');
     const { tags, ...hashes } = lock();
     expect({ ...hashes, tags: before.tags }).toEqual(before);
     expect(Object.keys(tags)).toEqual(names);
@@ -274,7 +274,7 @@ describe('npm run tags', { skip: !hasGit }, () => {
   });
 });
 
-/** Whether Node finds a package from the folder of another one, in what a lockfile lists. */
+/** True when a lockfile lists a folder in which Node finds a package from another package. */
 function isFound({ packages }: Lockfile, from: string, name: string): boolean {
   const around = from === '' ? [''] : [from, ...parents(from), ''];
   return around.some((folder) => [folder, 'node_modules', name].filter(Boolean).join('/') in packages);
@@ -285,7 +285,7 @@ function parents(path: string): string[] {
   return end < 0 ? [] : [path.slice(0, end), ...parents(path.slice(0, end))];
 }
 
-/** Starts the project in a folder as `npm start` does, and stops it when it is well. */
+/** Starts the project in a folder as `npm start` does, and stops it when GET /health answers 200. */
 async function expectStart(folder: string): Promise<void> {
   const [port = 0, adminPort = 0] = await findPorts(0, 2);
   const child = spawn(process.execPath, ['--import', 'tsx', 'server.ts'], {

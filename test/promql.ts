@@ -1,4 +1,4 @@
-// What a query holds besides names of metrics.
+// The words of a query that are not names of metrics.
 const words = /^(?:and|or|unless|by|without|on|ignoring|group_left|group_right|bool|offset|inf|nan)$/i;
 const labelLists = /\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)/g;
 
@@ -10,7 +10,7 @@ export function findMetrics(query: string): string[] {
     .replaceAll(/\{[^}]*\}|\[[^\]]*\]/g, ' ')
     .replaceAll(labelLists, ' ');
   const found = [...bare.matchAll(/[a-zA-Z_:][\w:]*(?!\w*\s*\()/g)].map(([name]) => name);
-  // A number such as 1e3 begins with a digit; its tail is no name.
+  // In a number such as 1e3, the letter is not a name.
   return [...new Set(found.filter((name) => !words.test(name) && !new RegExp(`\\d${name}\\b`).test(bare)))];
 }
 

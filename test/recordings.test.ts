@@ -113,7 +113,9 @@ describe('a recorded command', () => {
   });
 
   test('may be an npm script or node, with variables before it; its failure is shown', async () => {
-    expect(await runDocumented('npm run key -- "a b"', noPorts)).toMatch(/^"a b" cannot name a client\./);
+    expect(await runDocumented('npm run key -- "a b"', noPorts)).toMatch(
+      /^"a b" is not a valid client name\./,
+    );
     expect(await runDocumented('MY_WORD=yes node -p "process.env.MY_WORD"', noPorts)).toBe('yes');
   });
 

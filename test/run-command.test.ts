@@ -56,7 +56,7 @@ function run(args: string[], env: NodeJS.ProcessEnv = {}) {
   return { child, seen, ended };
 }
 
-/** The same, and waits until it says that it is ready. */
+/** Starts the command and waits until it is ready. */
 async function start(args: string[], env: NodeJS.ProcessEnv = {}) {
   const running = run(
     [...args, ...anyPorts.filter((_, n) => !args.includes(anyPorts[n - (n % 2)] ?? ''))],
@@ -217,9 +217,9 @@ describe('mistakes', () => {
   });
 
   test.each([
-    ['--port', /Port PORT on 127\.0\.0\.1 is already in use; the gateway wants it\.\n.*--port NUMBER/],
-    ['--inventory-port', /Port PORT .*"inventory" wants it\.\n.*--inventory-port NUMBER/],
-    ['--orders-port', /Port PORT .*"orders" wants it\.\n.*--orders-port NUMBER/],
+    ['--port', /Port PORT on 127\.0\.0\.1 is already in use; the gateway needs it\.\n.*--port NUMBER/],
+    ['--inventory-port', /Port PORT .*"inventory" needs it\.\n.*--inventory-port NUMBER/],
+    ['--orders-port', /Port PORT .*"orders" needs it\.\n.*--orders-port NUMBER/],
   ])('a busy port is explained: %s', async (option, message) => {
     const blocker = net.createServer().listen(0, '127.0.0.1');
     await once(blocker, 'listening');
@@ -243,7 +243,7 @@ describe('mistakes', () => {
 });
 
 describe('the end', () => {
-  /** Environment that has every gateway leave its pid in a file, and die with code 7 when the file `die` appears. */
+  /** An environment in which every gateway writes a file with its pid, and exits with 7 when the file `die` appears. */
   const watched = () => {
     const code = `
       import { existsSync, writeFileSync } from 'node:fs';
@@ -260,13 +260,13 @@ describe('the end', () => {
     return { NODE_OPTIONS: `--import=${pathToFileURL(join(folder, 'watched.mjs')).href}` };
   };
 
-  /** The gateways that were started, and whether each is still there. */
+  /** The process ids of the gateways that were started. */
   const pids = () =>
     readdirSync(folder).flatMap((name) => (name.endsWith('.pid') ? [Number.parseInt(name, 10)] : []));
   const alive = (pid: number) => {
     try {
       process.kill(pid, 0);
-      // In a container nobody may collect an orphan that has ended: it stays as a zombie.
+      // In a container, an orphan that has ended may stay as a zombie, because no process collects it.
       return process.platform !== 'linux' || !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
     } catch {
       return false;
@@ -333,7 +333,7 @@ describe('the end', () => {
   });
 });
 
-/** A port that is free together with the next one, below those that systems hand out for port 0. */
+/** A free port whose next port is free too, below the range that systems use for port 0. */
 async function freePair(): Promise<number> {
   for (;;) {
     const port = 12_000 + Math.floor(Math.random() * 7000);

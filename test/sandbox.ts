@@ -12,7 +12,7 @@ export interface Result {
   stderr: string;
 }
 
-/** A repository of its own in a temporary folder, with the real commands and phases made up for the test. */
+/** A separate repository in a temporary folder, with the real commands and with phases written for the test. */
 export interface Sandbox {
   /** Absolute path. */
   readonly folder: string;
@@ -38,7 +38,7 @@ const settings = [
 ];
 const gitOptions = settings.flatMap((setting) => ['-c', setting]);
 
-// What the commands read of the root folder.
+// The files of the root folder that the commands read.
 const rootFiles = [
   'package.json',
   'package-lock.json',
@@ -51,7 +51,7 @@ const rootFiles = [
 /** Every file and folder that a learner sees: for sandboxes with the real phases, suites and documents. */
 export const everything = ['phases', 'shared', 'docs', 'README.md', 'vitest.config.ts', '.gitignore'];
 
-/** Makes a sandbox out of files by path, and copies; it goes when the tests of the file have ended. */
+/** Makes a sandbox from texts by path, and copies of real paths. It is deleted after the tests of the file. */
 export function makeSandbox(files: Record<string, string>, copies: string[] = []): Sandbox {
   const folder = mkdtempSync(join(home, 'sandbox-'));
   for (const path of ['shared/cli', 'shared/kit', ...rootFiles, ...copies]) {
@@ -60,7 +60,7 @@ export function makeSandbox(files: Record<string, string>, copies: string[] = []
   return openSandbox(folder, files);
 }
 
-/** Makes a sandbox out of a folder that has the commands, such as a clone of another sandbox. */
+/** Makes a sandbox from a folder that has the commands, such as a clone of another sandbox. */
 export function openSandbox(folder: string, files: Record<string, string> = {}): Sandbox {
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
 
@@ -71,7 +71,7 @@ export function openSandbox(folder: string, files: Record<string, string> = {}):
   for (const [path, text] of Object.entries(files)) write(path, text);
 
   const execute = (file: string, words: string[], env: Record<string, string> = {}) => {
-    // FORCE_COLOR comes from vitest; GIT_DIR and the like, set inside a git hook, would lead to another repository.
+    // vitest sets FORCE_COLOR. A git hook sets GIT_DIR and others, with which git would use another repository.
     const inherited = Object.entries(process.env).filter(([name]) => !/^(?:FORCE_COLOR$|GIT_)/.test(name));
     const all = { ...Object.fromEntries(inherited), GIT_CEILING_DIRECTORIES: home, ...env };
     return new Promise<Result>((resolve, reject) => {

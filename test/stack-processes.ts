@@ -9,21 +9,21 @@ import { freePort } from '../shared/contract/harness/free-port.ts';
 import { startRedis } from '../shared/contract/harness/redis.ts';
 import { type DemoServices, startDemoServices } from '../shared/upstreams/demo-services.ts';
 import { type NewestGateway, startNewestGateway } from './newest-gateway.ts';
-import { type Running, startProcess } from './processes.ts';
+import { startProcess, type TestProcess } from './processes.ts';
 
 const stack = join(root, 'shared', 'stack');
 
 /** The stack of docker-compose.yml as processes of this machine, on free ports, without Docker. */
 export interface RunningStack {
-  /** Where callers go. */
+  /** The URL for clients. */
   balancer: string;
-  /** Where Prometheus answers. */
+  /** The URL of Prometheus. */
   prometheus: string;
   gateways: [NewestGateway, NewestGateway];
   services: DemoServices;
 }
 
-/** Starts it with the config files of shared/stack, in which only addresses and the pace of Prometheus are changed. */
+/** Starts it with the config files of shared/stack. Only addresses and the intervals of Prometheus are changed. */
 export async function startStack(): Promise<RunningStack> {
   const folder = mkdtempSync(join(tmpdir(), 'gateway-stack-'));
   const services = await startDemoServices({ inventory: 0, orders: 0 });
@@ -81,7 +81,7 @@ export async function startStack(): Promise<RunningStack> {
   };
 }
 
-/** What an HTTP endpoint of Prometheus answers; throws when that is an error. */
+/** The data of a response of the Prometheus API. Throws when the response is an error. */
 export async function askPrometheus<Data>(
   prometheus: string,
   path: string,
@@ -107,13 +107,13 @@ export async function query(prometheus: string, expression: string): Promise<Ser
 
 function replaceAll(text: string, replacements: Array<[string, string]>): string {
   return replacements.reduce((so, [from, to]) => {
-    // What is not there any more would run with the address of the container, unnoticed.
+    // Without this check, a changed config file would silently keep the address of the container.
     if (!so.includes(from)) throw new Error(`No "${from}" to replace.`);
     return so.replaceAll(from, to);
   }, text);
 }
 
-async function untilWell(running: Running, url: string, what: string): Promise<void> {
+async function untilWell(running: TestProcess, url: string, what: string): Promise<void> {
   let gone = false;
   running.child.once('exit', () => {
     gone = true;

@@ -9,11 +9,11 @@ import { fillVariables } from './promql.ts';
 import { askPrometheus, query, type RunningStack, startStack } from './stack-processes.ts';
 
 const present = arePresent('haproxy', 'prometheus') && redisAvailable;
-// Those of shared/stack/gateway.json.
+// The values of shared/stack/gateway.json.
 const anonymousLimit = 20;
 const key = { 'x-api-key': 'demo-mobile-app-key' };
 const partnerKey = { 'x-api-key': 'demo-partner-web-key' };
-// Below the limit of a client, with room for what else this one sends.
+// Below the limit of a client, because this client also sends other requests.
 const partnerCalls = 80;
 
 describe.skipIf(!present)('the stack, as processes on this machine', () => {
@@ -67,7 +67,7 @@ describe.skipIf(!present)('the stack, as processes on this machine', () => {
     expect((await get('/nowhere')).status).toBe(404);
     expect((await get('/metrics')).status).toBe(404);
     await fault('fault=status&status=500');
-    // Three at each gateway, whichever the balancer chooses, and some that find both circuits open.
+    // Each gateway opens its circuit after three failures. The requests after that find both circuits open.
     const statuses: number[] = [];
     for (let i = 0; i < 10; i++) statuses.push((await get('/api/orders/1', key)).status);
     expect(statuses.filter((status) => status === 500)).toHaveLength(6);
@@ -123,7 +123,7 @@ describe.skipIf(!present)('the stack, as processes on this machine', () => {
   });
 
   test('every query of the dashboard is answered, and shows something', async () => {
-    // Rates need a second look at every series.
+    // rate() needs two samples of every series.
     await until(
       async () =>
         (await query(stack.prometheus, 'rate(gateway_circuit_rejections_total[1m]) >= 0')).length > 0,
@@ -135,7 +135,7 @@ describe.skipIf(!present)('the stack, as processes on this machine', () => {
       const series = await query(stack.prometheus, fillVariables(expr));
       if (series.length === 0) silent.push(title);
     }
-    // Nothing is wrong yet, and nothing was started in the last half minute.
+    // No alert fires yet, and no gateway was started in the last half minute.
     expect(silent.filter((title) => !['Alerts', 'annotation'].includes(title))).toEqual([]);
     for (const { name, metric, label } of dashboardVariables) {
       const values = await askPrometheus<string[]>(stack.prometheus, `label/${label}/values`, {
@@ -155,7 +155,7 @@ describe.skipIf(!present)('the stack, as processes on this machine', () => {
   test('a gateway that stops finishes what it has, and no caller notices', async () => {
     const [one, two] = stack.gateways;
     const outcomes: Array<number | string> = [];
-    // Every call is a new connection to a gateway. With four callers one is always on its way.
+    // Every call is a new connection to a gateway. With four callers, one is always in flight.
     const call = async () => {
       while (outcomes.length < partnerCalls) {
         const outcome = get('/api/inventory/1', partnerKey).then(({ status }) => status);

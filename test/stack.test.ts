@@ -26,7 +26,7 @@ const haproxyConfig = readText(join(stack, 'haproxy.cfg'));
 const prometheusConfig = parse(readText(join(stack, 'prometheus.yml')));
 
 describe('docker-compose.yml', () => {
-  // What is left out asks for an order of keys and services that is not that of the reader.
+  // The rules with 0 are off: most of them ask for alphabetical order, and this file is in reading order.
   const rules = {
     'no-build-and-image': 2,
     'no-duplicate-container-names': 2,
@@ -195,7 +195,7 @@ describe('the balancer', () => {
 
   test.skipIf(!arePresent('haproxy'))('has a config that HAProxy takes without a warning', () => {
     const file = join(folder, 'haproxy.cfg');
-    // The names are known only inside the network of the stack.
+    // The names of the gateways can be resolved only inside the network of the stack.
     writeFileSync(file, haproxyConfig.replaceAll(/ gateway-\d:/g, ' 127.0.0.1:'));
     const checked = spawnSync('haproxy', ['-c', '-f', file], { encoding: 'utf8' });
     expect(checked.stdout + checked.stderr).not.toMatch(/warning|alert/i);

@@ -271,7 +271,7 @@ describe('npm run services', () => {
     const { port } = blocker.address() as net.AddressInfo;
     const { stderr, closed } = serve('--inventory-port', '0', '--orders-port', String(port));
     expect(await closed).toEqual([1, null]);
-    expect(await stderr).toMatch(new RegExp(`Port ${port} .*"orders" wants it.\\n.*--orders-port`));
+    expect(await stderr).toMatch(new RegExp(`Port ${port} .*"orders" needs it.\\n.*--orders-port`));
     blocker.close();
   });
 

@@ -11,7 +11,7 @@ import { send, until } from '../shared/contract/harness/client.ts';
 import { spellOut, toCurl } from '../shared/kit/curl.ts';
 import { NotJudged, tryOut } from '../shared/kit/preflight.ts';
 
-// The judge is judged: what it says of gateways that are known to be right, wrong, dead or silent.
+// Checks the verdicts of `npm run verify` about gateways that are known to be right, wrong, dead or silent.
 
 const phases = listPhases();
 const plain = join(root, 'shared', 'examples', 'plain-node-gateway');
@@ -28,13 +28,13 @@ afterAll(() => {
 interface Run {
   child: ChildProcess;
   /** stdout and stderr so far. */
-  said(): string;
+  output(): string;
   /** The exit code. */
   ended: Promise<number | null>;
 }
 
 function run(command: 'verify' | 'hint', words: string[]): Run {
-  // What vitest sets for its own tests is not for the suites of the command.
+  // Variables that vitest sets for this test must not reach the suites of the command.
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(?:FORCE_COLOR|VITEST|NODE_ENV|GATEWAY)/.test(name),
   );
@@ -54,15 +54,15 @@ function run(command: 'verify' | 'hint', words: string[]): Run {
     children.delete(child);
     return code as number | null;
   });
-  return { child, said: () => text, ended };
+  return { child, output: () => text, ended };
 }
 
-/** So many commands at a time: each of them starts gateways and waits for them. */
+/** Number of commands at a time. Each of them starts gateways and waits for them. */
 const atOnce = 3;
 let free = atOnce;
 const waiting: Array<() => void> = [];
 
-async function inTurn<T>(act: () => Promise<T>): Promise<T> {
+async function limited<T>(act: () => Promise<T>): Promise<T> {
   if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
   else free -= 1;
   try {
@@ -75,16 +75,16 @@ async function inTurn<T>(act: () => Promise<T>): Promise<T> {
 }
 
 function verify(...words: string[]): Promise<{ code: number | null; text: string }> {
-  return inTurn(async () => {
-    const { said, ended } = run('verify', words);
-    return { code: await ended, text: said() };
+  return limited(async () => {
+    const { output, ended } = run('verify', words);
+    return { code: await ended, text: output() };
   });
 }
 
 const commandOf = ({ name }: Phase) => `node --import tsx phases/${name}/server.ts`;
 const plainCommand = 'node shared/examples/plain-node-gateway/server.mjs';
 
-/** The plain gateway with a mistake in it: a text of one of its files is replaced. Returns the command that starts it. */
+/** Copies the plain gateway, replaces a text in one of its files, and returns the command that starts the copy. */
 function spoil(name: string, file: string, right: string, wrong: string): string {
   const copy = join(folder, name);
   cpSync(plain, copy, { recursive: true });
@@ -94,7 +94,7 @@ function spoil(name: string, file: string, right: string, wrong: string): string
   return `node ${join(copy, 'server.mjs').replaceAll('\\', '/')}`;
 }
 
-/** A program of a few lines; leaves its process id in the folder. */
+/** Writes a short program that leaves its process id in the folder, and returns the command that starts it. */
 function write(name: string, code: string): string {
   const file = join(folder, `${name}.mjs`);
   const note = `import { writeFileSync } from 'node:fs'; writeFileSync(${JSON.stringify(folder)} + '/${name}-' + process.pid + '.pid', '');\n`;
@@ -102,7 +102,7 @@ function write(name: string, code: string): string {
   return `node ${file.replaceAll('\\', '/')}`;
 }
 
-/** The processes of a program that are still there. */
+/** The process ids of a program that still runs. */
 function alive(name: string): number[] {
   const pids = readdirSync(folder).flatMap((file) =>
     file.startsWith(`${name}-`) ? [Number.parseInt(file.slice(name.length + 1), 10)] : [],
@@ -110,7 +110,7 @@ function alive(name: string): number[] {
   return pids.filter((pid) => {
     try {
       process.kill(pid, 0);
-      // In a container nobody may collect an orphan that has ended: it stays as a zombie.
+      // In a container, an orphan that has ended may stay as a zombie, because no process collects it.
       return process.platform !== 'linux' || !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
     } catch {
       return false;
@@ -128,11 +128,11 @@ describe('a gateway that is right', () => {
     expect(text).toMatch(
       /suite 1 {2}kept {2}\d{3} passed, 0 failed\n {2}suite 2 {2}kept {2}\d{3} passed, 0 failed\n/,
     );
-    expect(text).toMatch(/It keeps every promise of phase 1 and 2, \d{3} sentences, in \d+ s\.\nNext: /);
+    expect(text).toMatch(/It keeps the contract of phase 1 and 2, \d{3} sentences, in \d+ s\.\nNext: /);
     expect(code).toBe(0);
   });
 
-  // A part of its own suite is enough: the ladder holds all suites against all phases.
+  // A part of its own suite is enough, because the ladder runs all suites against all phases.
   const parts = ['a prefix', 'who is asking', 'an address', 'the limit', 'the request id'];
   test.concurrent.each(phases)('keeps its own suite: $name', async (phase) => {
     const number = String(phase.number);
@@ -159,7 +159,7 @@ describe.concurrent('a gateway of the phase before', () => {
     const number = String(phase.number);
     const { code, text } = await verify(number, '--cmd', commandOf(before), '--only', number);
     expect(text).toContain(`With the config of phase ${number} it ended with exit code 1.`);
-    // A sentence about a start that is refused may be kept for another reason.
+    // A sentence about a refused start may pass for another reason.
     expect(text).toMatch(new RegExp(`suite ${number}  open  [01] passed, \\d+ failed`));
     expect(code).toBe(1);
   });
@@ -202,7 +202,7 @@ describe.concurrent('a failure', () => {
     );
     expect(text).toMatch(/sent +curl -i -H "X-API-Key;" http:\/\/127\.0\.0\.1:\d+\/api\/orders\/1\n/);
     expect(text).toMatch(
-      /came back +HTTP\/1\.1 401 Unauthorized\n(?: +.*\n)* +content-type: application\/problem\+json\n/,
+      /received +HTTP\/1\.1 401 Unauthorized\n(?: +.*\n)* +content-type: application\/problem\+json\n/,
     );
     expect(text).toMatch(
       /expected .*\n(?:.*\n)* + - {3}"body": StringContaining "urn:gateway:problem:unknown-key"/,
@@ -210,25 +210,25 @@ describe.concurrent('a failure', () => {
     expect(text).toContain(
       'why        A key that is unknown, empty or repeated: 401 `unknown-key`, on every route, public ones too.',
     );
-    expect(text).toContain('hint       No key and an empty key are two things.');
+    expect(text).toContain('hint       No key and an empty key are two different cases.');
     expect(text).toContain('read       phases/2-client-identity/README.md#traps-it-avoids');
-    expect(text).toContain(`More about it: npm run hint -- 2 --cmd "${command}"`);
+    expect(text).toContain(`For a hint: npm run hint -- 2 --cmd "${command}"`);
 
     const hint = run('hint', ['2', '--cmd', command]);
     expect(await hint.ended).toBe(0);
-    expect(hint.said()).toContain('treats an empty key as unknown, not absent, on /api/orders/1');
-    expect(hint.said()).toMatch(/Hint 1\n {2}No key and an empty key are two things/);
-    expect(hint.said()).not.toContain('Hint 2');
-    expect(hint.said()).toContain(`npm run hint -- 2 --cmd "${command}" --level 2`);
+    expect(hint.output()).toContain('treats an empty key as unknown, not absent, on /api/orders/1');
+    expect(hint.output()).toMatch(/Hint 1\n {2}No key and an empty key are two different cases/);
+    expect(hint.output()).not.toContain('Hint 2');
+    expect(hint.output()).toContain(`npm run hint -- 2 --cmd "${command}" --level 2`);
     const all = run('hint', ['2', '--cmd', command, '--level', '3']);
     await all.ended;
-    expect(all.said()).toMatch(/Hint 2\n {2}Ask whether the field is undefined/);
-    expect(all.said()).toMatch(
+    expect(all.output()).toMatch(/Hint 2\n {2}Check whether the field is undefined/);
+    expect(all.output()).toMatch(
       /phases\/2-client-identity\/identify\.ts:\d+\n +\d+ +const key = request\.headers/,
     );
     const second = run('hint', ['2', '--cmd', command, '--failure', '2']);
     expect(await second.ended).toBe(1);
-    expect(second.said()).toContain('--failure takes a whole number from 1 to 1');
+    expect(second.output()).toContain('--failure takes a whole number from 1 to 1');
   });
 
   test('other than the first is helped with by --failure', async () => {
@@ -236,16 +236,16 @@ describe.concurrent('a failure', () => {
     await verify('2', '--cmd', command, '--sentence', 'treats an empty key as unknown, not absent');
     const hint = run('hint', ['2', '--cmd', command, '--failure', '2']);
     expect(await hint.ended).toBe(0);
-    expect(hint.said()).toMatch(/^Number 2 of 2 sentences that failed for phase 2/m);
-    expect(hint.said()).toContain('treats an empty key as unknown, not absent, on /api/orders/1');
-    expect(hint.said()).toContain(`npm run hint -- 2 --cmd "${command}" --failure 2 --level 2`);
+    expect(hint.output()).toMatch(/^Number 2 of 2 sentences that failed for phase 2/m);
+    expect(hint.output()).toContain('treats an empty key as unknown, not absent, on /api/orders/1');
+    expect(hint.output()).toContain(`npm run hint -- 2 --cmd "${command}" --failure 2 --level 2`);
   });
 
   test('shows raw bytes where curl cannot send the same', async () => {
     const command = spoil('two-hosts', 'well-formed.mjs', 'host.length === 1', 'host.length > 0');
     const { text } = await verify('2', '--cmd', command, '--sentence', 'the same Host twice');
     expect(text).toMatch(/sent +GET \/api\/x HTTP\/1\.1\\r\\n\n +Host: a\\r\\n\n +host: a\\r\\n\n +\\r\\n\n/);
-    expect(text).toMatch(/came back +HTTP\/1\.1 200 OK\n/);
+    expect(text).toMatch(/received +HTTP\/1\.1 200 OK\n/);
   });
 
   test('of a start shows the command with its config, and what the gateway said', async () => {
@@ -259,7 +259,7 @@ describe.concurrent('a failure', () => {
     );
     const [, file = ''] = /started +.*GATEWAY_CONFIG=(\S+) node /.exec(text) ?? [];
     expect(JSON.parse(readFileSync(join(root, file), 'utf8'))).toHaveProperty('clients');
-    expect(text).toMatch(/came back +it ended with exit code 1\n +The config .* is not usable:\n/);
+    expect(text).toMatch(/result +it ended with exit code 1\n +The config .* is not usable:\n/);
   });
 
   test('of a gateway that dies shows its last words once, and blames the rest on it', async () => {
@@ -272,19 +272,19 @@ describe.concurrent('a failure', () => {
     const { code, text } = await verify('2', '--cmd', command, '--sentence', 'an answer > of status');
     expect(code).toBe(1);
     expect(text).toMatch(
-      /came back +nothing: the gateway closed the connection\n +it died +it ended with exit code 1\n/,
+      /received +nothing: the gateway closed the connection\n +ended +it ended with exit code 1\n/,
     );
     expect(text.match(/^ +Error: last words$/gm)).toHaveLength(1);
-    expect(text).toMatch(/\n1[0-9] more fail because the gateway had died before/);
+    expect(text).toMatch(/\n1[0-9] more fail because the gateway had ended before/);
   });
 
   test.skipIf(onWindows)('can be held: the curl line works until Enter', () =>
-    inTurn(async () => {
+    limited(async () => {
       const words = ['2', '--cmd', emptyKey('held'), '--hold', '--sentence', 'treats an empty key'];
-      const { child, said, ended } = run('verify', words);
-      await until(() => said().includes('Enter ends.'), 'the sentence is held', patience);
+      const { child, output, ended } = run('verify', words);
+      await until(() => output().includes('Press Enter to end.'), 'the sentence is held', patience);
       const curl = /sent +curl -i -H "X-API-Key;" http:\/\/127\.0\.0\.1:(\d+)\/api\/inventory\/1\n/.exec(
-        said(),
+        output(),
       );
       const address = { host: '127.0.0.1', port: Number(curl?.[1]) };
       const answer = await send(address, '/api/inventory/1', { headers: { 'X-API-Key': '' } });
@@ -302,14 +302,14 @@ describe.concurrent('a failure', () => {
   });
 
   test('--watch judges again when a file has changed: first what failed, then everything', () =>
-    inTurn(async () => {
+    limited(async () => {
       const words = ['2', '--cmd', emptyKey('watched'), '--only', '2', '--sentence', 'empty', '--watch'];
-      const { child, said, ended } = run('verify', words);
-      await until(() => said().includes('Watching '), 'the first verdict', patience);
-      expect(said()).toMatch(/open {2}\d passed, [1-9] failed/);
+      const { child, output, ended } = run('verify', words);
+      await until(() => output().includes('Watching '), 'the first verdict', patience);
+      expect(output()).toMatch(/open {2}\d passed, [1-9] failed/);
       cpSync(join(plain, 'identify.mjs'), join(folder, 'watched', 'identify.mjs'));
-      await until(() => said().split('Watching ').length === 3, 'the second verdict', patience);
-      const [part, whole] = [...said().matchAll(/kept {2}(\d+) passed, 0 failed\n/g)].map(([, count]) =>
+      await until(() => output().split('Watching ').length === 3, 'the second verdict', patience);
+      const [part, whole] = [...output().matchAll(/kept {2}(\d+) passed, 0 failed\n/g)].map(([, count]) =>
         Number(count),
       );
       expect(part).toBeLessThan(whole ?? 0);
@@ -324,7 +324,7 @@ describe.concurrent('what cannot be judged', () => {
       'a command that dies',
       () => write('dead', 'console.error("no such luck"); process.exit(3);'),
       [],
-      /The gateway does not start.*\n.* it ended with exit code 3\. It said:\n {2}no such luck\nNext: /,
+      /The gateway does not start.*\n.* it ended with exit code 3\. It printed:\n {2}no such luck\nNext: /,
     ],
     [
       'a command with a syntax error, whose place is told',
@@ -334,7 +334,7 @@ describe.concurrent('what cannot be judged', () => {
         return `node --import tsx ${file}`;
       },
       [],
-      /It said:\n(?: {2}.*\n)*? {2}\S+torn\.ts:1:\d+: ERROR: Unexpected ";"\n(?: {2}.*\n)*Next: /,
+      /It printed:\n(?: {2}.*\n)*? {2}\S+torn\.ts:1:\d+: ERROR: Unexpected ";"\n(?: {2}.*\n)*Next: /,
     ],
     [
       'a command that does not exist',
@@ -346,13 +346,13 @@ describe.concurrent('what cannot be judged', () => {
       'a command that never listens',
       () => write('deaf', 'console.error("thinking"); setInterval(() => {}, 1000);'),
       ['--limit', '2'],
-      /GET \/health on 127\.0\.0\.1:\d+ is not answered with 200 within 2 s.*\nIt said:\n {2}thinking\nNext: /,
+      /GET \/health on 127\.0\.0\.1:\d+ is not answered with 200 within 2 s.*\nIt printed:\n {2}thinking\nNext: /,
     ],
     [
       'a gateway that answers everything with 200',
       () => write('yes', answering('response.end("{}");')),
       [],
-      /answers 200 to everything.*\n {2}GET \/no\/route\/leads\/here gets 200\n(?:.*\n)*Next: answer 404/,
+      /answers 200 to every request.*\n {2}GET \/no\/route\/leads\/here gets 200\n(?:.*\n)*Next: answer 404/,
     ],
     [
       'a gateway that answers nothing but /health',
@@ -370,13 +370,13 @@ describe.concurrent('what cannot be judged', () => {
           ),
         ),
       [],
-      /answers GET \/health, and then dies.*\nIt ended with exit code 9\. It said:\n {2}oh no\nNext: /,
+      /answers GET \/health, and then exits.*\nIt ended with exit code 9\. It printed:\n {2}oh no\nNext: /,
     ],
     [
       'a sentence that does not exist',
       () => plainCommand,
       ['--sentence', 'no such words'],
-      /No sentence was judged: none holds "no such words"\.\nNext: /,
+      /No sentence was judged: none contains "no such words"\.\nNext: /,
     ],
   ];
 
@@ -398,7 +398,7 @@ describe.concurrent('what cannot be judged', () => {
     );
     const { code, text } = await verify('1', '--cmd', wrapper);
     expect(text).toMatch(
-      /ends at SIGTERM, and the gateway behind it goes on(?:.*\n)+Next: name the program itself/,
+      /ends at SIGTERM, but the gateway that it started keeps running(?:.*\n)+Next: name the program itself/,
     );
     expect(code).toBe(2);
     await expect.poll(() => alive('behind'), { timeout: 5_000 }).toEqual([]);
@@ -427,7 +427,7 @@ describe.concurrent('what cannot be judged', () => {
     const tried = tryOut(subject, phases[0] as Phase, { startMs: 1_000, port });
     await expect(tried).rejects.toThrow(NotJudged);
     await expect(tried).rejects.toThrow(
-      `Something answers on 127.0.0.1:${port}, and the gateway has not been started yet`,
+      `Something answers on 127.0.0.1:${port} before the gateway is started`,
     );
     occupant.close();
   });
@@ -435,7 +435,7 @@ describe.concurrent('what cannot be judged', () => {
   test.for([
     [['9'], /There is no phase "9"\. The phases are: 1 /],
     [['--cmd', 'node x.js'], /Name the phase that the gateway claims to be/],
-    [['2', '--cmd', ' '], /--cmd names a command/],
+    [['2', '--cmd', ' '], /--cmd needs a command/],
     [['2', '--cmd', 'x', '--only', '3'], /--only takes a whole number from 1 to 2, not "3"/],
     [['2', '--cmd', 'x', '--limit', '0'], /--limit takes a whole number from 1 to/],
     [['2', '--cmd', 'x', '--watch'], /--watch needs a command that names a file or folder/],

@@ -1,7 +1,7 @@
-// The service behind every gateway, in its own process: as little work as Node can do per request.
-//   GET  /200     that many bytes, for any number
-//   GET  /slow    200 bytes, after half a second
-//   POST anything 204, when the body has arrived
+// The service behind every gateway, in a process of its own. It does the minimum of work per request.
+//   GET  /NUMBER   that many bytes, for example /200
+//   GET  /slow     200 bytes, after half a second
+//   POST any path  204, when the body has arrived
 import { createServer } from 'node:http';
 
 const SLOW_MS = 500;

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { readArguments } from '../cli/arguments.ts';
 import { CliError, runCommand } from '../cli/cli-error.ts';
-import { judge } from './goals.ts';
+import { judgeGoals } from './goals.ts';
 import { loadProgram } from './load.ts';
 import { installPeers } from './peers.ts';
 import { leaveGatewayCore } from './processes.ts';
@@ -14,17 +14,18 @@ import { tabulate, toText } from './tables.ts';
 
 const usage = `npm run bench -- [options]
 
-Measures what each phase costs, and holds it against the goals. About half an hour; wrk, nginx and redis-server on PATH.
-  --peers        beside other gateways; installs the npm ones into shared/bench/peers
-  --quick        two minutes, rough figures
-  --only A,B     these scenarios alone: ${scenarios.map(({ name }) => name).join(', ')}
-  --json FILE    writes every slice to a file
-  --from FILE    reads such a file instead of measuring; with --only those scenarios are measured anew
+Measures the CPU time per request of each phase and compares it with the goals. This takes about half an hour.
+It uses wrk, nginx and redis-server if they are on PATH; without wrk it needs --peers.
+  --peers        measures other gateways too; installs those from npm into shared/bench/peers
+  --quick        takes two minutes; the figures are rough
+  --only A,B     measures only these scenarios: ${scenarios.map(({ name }) => name).join(', ')}
+  --json FILE    writes the figures of every slice to a file
+  --from FILE    reads such a file instead of measuring; with --only, those scenarios are measured again
   --report       writes docs/costs.md and its charts
   --help         this text
 
-soak takes ten minutes more, and runs only when --only or --soak names it.
-  --soak         adds it to the others`;
+The scenario soak takes ten minutes. It runs only with --soak, or when --only names it.
+  --soak         runs soak after the other scenarios`;
 
 async function main(): Promise<void> {
   const { values, positionals } = readArguments(usage, {
@@ -47,7 +48,7 @@ async function main(): Promise<void> {
   const measured = kept && values.only === undefined ? undefined : await run(chosen, values);
   const results = merge(kept, measured);
   if (values.json) writeFileSync(values.json, JSON.stringify(results));
-  console.log(`\n${noiseSentence(results)}\n\n${toText(goalRows(judge(results)))}\n`);
+  console.log(`\n${noiseSentence(results)}\n\n${toText(goalRows(judgeGoals(results)))}\n`);
   for (const { scenario, name, why } of results.leftOut)
     console.log(`Left out of ${scenario}: ${name}: ${why}`);
   if (values.report)
@@ -74,7 +75,7 @@ function choose(only: string | undefined, quick: boolean, soak: boolean): Scenar
   });
 }
 
-/** What was measured just now, in the place of what was kept of the same scenarios. */
+/** The kept results, in which the scenarios that were measured now are replaced. */
 function merge(kept: Results | undefined, measured: Results | undefined): Results {
   if (!kept || !measured) return (measured ?? kept) as Results;
   const isNew = (name: string) => measured.found.some((found) => found.name === name);
@@ -135,10 +136,10 @@ async function run(chosen: Scenario[], options: { peers?: boolean; quick?: boole
   return results;
 }
 
-/** Progress, on one line that is overwritten; nothing where nobody watches. */
+/** Shows progress on one line that is overwritten. Prints nothing when stderr is not a terminal. */
 function say(what: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what}`);
 }
 
 await runCommand(main);
-process.exit(); // and with it every process of the benchmark
+process.exit(); // the exit listener in processes.ts kills every process that still runs

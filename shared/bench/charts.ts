@@ -3,7 +3,7 @@ import type { Measured } from './measure.ts';
 import { cpuOf, figures } from './results.ts';
 import { median } from './statistics.ts';
 
-/** For readers on a light and on a dark page. */
+/** Each chart is drawn for the light and for the dark colour scheme of a page. */
 export const THEMES = ['light', 'dark'] as const;
 type Theme = (typeof THEMES)[number];
 
@@ -16,7 +16,7 @@ const WIDTH = 760;
 const ROW = 30;
 const FRAME = 74;
 
-/** A bar per subject, CPU microseconds per request, the cheapest first, as an SVG text. The phases stand out. */
+/** An SVG bar chart: CPU microseconds per request of each subject, lowest first. The phases have their own colour. */
 export function cpuChart(title: string, measured: Measured[], theme: Theme): string {
   const ink = INKS[theme];
   const bars = measured
@@ -56,6 +56,6 @@ export function cpuChart(title: string, measured: Measured[], theme: Theme): str
     ],
   });
   const svg = chart.renderToSVGString();
-  chart.dispose(); // or its timer keeps the process alive
+  chart.dispose(); // otherwise its timer keeps the process alive
   return `${svg}\n`;
 }

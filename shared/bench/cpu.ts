@@ -2,19 +2,19 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { CliError } from '../cli/cli-error.ts';
 
-// What the kernel counts CPU time in, as /proc shows it: USER_HZ, 100 a second on every Linux that Node runs on.
+// /proc counts CPU time in ticks of USER_HZ: 100 per second on every Linux that Node runs on.
 const TICK_US = 10_000;
 
 /** CPU time of a process so far, user and system, all its threads, in microseconds (Linux: in steps of 10 ms). */
 export function cpuMicroseconds(pid: number): number {
   if (process.platform !== 'linux') return parsePsTime(ps(pid, 'time'));
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name of the program, in brackets, may hold anything; utime and stime are the 12th and 13th field after it.
+  // The program name in brackets may contain any character. utime and stime are the 12th and 13th field after it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * TICK_US;
 }
 
-/** Resident memory of a process now, and the most it ever had, in bytes. Where only ps tells, both are the present one. */
+/** Resident memory of a process in bytes, now and at its peak. Outside Linux, ps does not report the peak: both are equal. */
 export function memoryBytes(pid: number): { now: number; peak: number } {
   if (process.platform !== 'linux') {
     const now = Number(ps(pid, 'rss')) * 1024;
@@ -36,7 +36,7 @@ function ps(pid: number, field: string): string {
   const { stdout, error } = spawnSync('ps', ['-o', `${field}=`, '-p', String(pid)], { encoding: 'utf8' });
   if (error)
     throw new CliError(
-      'The benchmark reads CPU time from /proc or ps, and finds neither. On Windows run it in WSL.',
+      'The benchmark reads CPU time from /proc or ps, and this machine has neither. On Windows, run it in WSL.',
     );
   return stdout;
 }

@@ -1,50 +1,58 @@
-/** The words of docs/costs.md that no measurement writes: what a phase pays for, why a goal is missed, what was tried. */
+/** The text of docs/costs.md that is not measured: the costs of each phase, the reasons for missed goals, what was tried. */
 export const explanations: {
   phases: Array<{ phase: number; text: string }>;
-  /** By the figure of the goal. */
+  /** The reasons for missed goals. The key is the `figure` of the goal. */
   misses: Record<string, string>;
-  /** Each measured side by side with what it was to replace, by CPU time per request. */
+  /** Changes that were measured against the code they would replace, by CPU time per request. */
   tried: Array<{ what: string; effect: string; kept: boolean }>;
 } = {
   phases: [
     {
       phase: 1,
-      text: "Most of it is Node's HTTP server and undici's client, which every gateway in Node pays; the rest is Fastify's routing, one pass over the headers in each direction, and a timer per request.",
+      text: "Most of the time is spent in Node's HTTP server and in undici's HTTP client. Every gateway in Node has this cost. The rest is Fastify's routing, one pass over the headers in each direction, and one timer per request.",
     },
     {
       phase: 2,
-      text: 'One SHA-256 and one look-up in a Map, whatever the number of clients. It pays for itself with every request it refuses.',
+      text: 'One SHA-256 hash and one Map lookup, independent of the number of clients. A request that it refuses costs less than one that is forwarded.',
     },
     {
       phase: 3,
-      text: 'One round trip to Redis: a command written, a reply parsed, and a promise that waits in between. Beside forward it is the only stage that waits for another process.',
+      text: 'One round trip to Redis: the gateway writes a command, waits on a promise and parses the reply. Apart from forward, it is the only stage that waits for another process.',
     },
     {
       phase: 4,
-      text: 'One comparison with the clock before the call and one object around it. An open circuit gives back far more than closed ones take.',
+      text: 'One comparison with the clock before the call and one wrapper object per call. An open circuit saves far more CPU time than a closed one costs.',
     },
     {
       phase: 5,
-      text: 'A handful of counters and histograms, two clock readings around the call, and three more fields for the service. The log line is not in it: it is measured beside.',
+      text: 'A few counters and histograms, and a request id, which is one more header field in each direction. The log line is not included: it is measured separately.',
+    },
+    {
+      phase: 6,
+      text: 'A traceparent field for the service: the one of the client after a check, or a new one from a UUID. Server-Timing is off here.',
     },
   ],
   misses: {
     'phase 1 / @fastify/http-proxy':
-      'Bare node:http with undici, which keeps no rule at all, is hardly below the goal itself. The profile (node --cpu-prof) has 36 % of phase 1 in the two socket writes, some 45 % in the HTTP code of Node and undici, and 6 % in the files of the phase and Fastify together.',
+      'Bare node:http with undici follows none of the rules of a gateway, and is itself only just below the goal. In the profile of phase 1 (node --cpu-prof), the two socket writes take 36 %, the HTTP code of Node and undici about 45 %, and the files of the phase and Fastify together 6 %.',
     'phase 1 / fast-gateway':
-      'The same floor: two socket writes and two HTTP parsers, which both gateways pay.',
+      'The same minimum applies: both gateways need two socket writes and two HTTP parsers per request.',
     'phase 1 / nginx':
-      'nginx parses and writes in C, with one process and no garbage. Bare node:http with undici misses the goal too.',
-    'phase 5 / phase 4':
-      'At the edge: the difference is within the noise. The profile has the three fields for the service and the one for the client first (their validation and their bytes), then the clock readings and the record of the request.',
+      'nginx parses and writes in C, in one process and without garbage collection. Bare node:http with undici misses the goal too.',
+    'phase 6 / phase 4':
+      'The value is close to the limit, and the difference is within the noise. In the profile, validating and writing the header fields for the service and the one for the client cost most.',
     'phase 3 with its access log / without':
-      'A line costs some 15 to 25 µs in the midst of other work, though 5 in a loop of its own: its code and its data are cold each time. Batches and JSON.stringify were tried, see below.',
-    'phase 4 with its access log / without': 'As for phase 3.',
-    'phase 2 with its access log / without': 'As for phase 3.',
-    'phase 5 with its access log / without': 'As for phase 3, with five more fields.',
-    'phase 1 with its access log / without': 'As for phase 3; phase 1 does the least beside it.',
+      'A line costs about 15 to 25 µs between other work, but only 5 µs in a loop of its own: between requests, its code and data drop out of the CPU caches. Batches and JSON.stringify were tried, see below.',
+    'phase 4 with its access log / without': 'The reason is the same as for phase 3.',
+    'phase 2 with its access log / without': 'The reason is the same as for phase 3.',
+    'phase 5 with its access log / without':
+      'The reason is the same as for phase 3, and the line has one more field, the request id.',
+    'phase 6 with its access log / without':
+      'The reason is the same as for phase 3, and the line has two more fields, the request id and the trace id.',
+    'phase 1 with its access log / without':
+      'The reason is the same as for phase 3. Phase 1 does the least other work, so the line has the largest share.',
     'p99 of phase 4 / of fast-gateway, same load':
-      'Phase 4 asks Redis for every request and fast-gateway asks nobody: two more wake-ups stand between a request and its answer, and on one core each waits its turn.',
+      'Phase 4 calls Redis for every request, and fast-gateway does not. This adds two wake-ups between a request and its response, and on one core each of them waits until the core is free.',
   },
   tried: [
     {
@@ -53,13 +61,13 @@ export const explanations: {
       kept: true,
     },
     {
-      what: 'The counts of one turn of the event loop in one write to Redis, with one budget that begins with it',
+      what: 'All counts of one event loop iteration in one write to Redis, with one timer for all of them',
       effect: '0.85 of phase 3',
       kept: true,
     },
     {
-      what: 'Histograms that keep their series, request ids from a counter, one UUID per new trace',
-      effect: 'phase 5 / phase 4 falls from 1.31 to 1.12',
+      what: 'Histograms that keep a reference to each series, request ids from a counter, one UUID per new trace',
+      effect: 'phases 5 and 6, one phase then, / phase 4: falls from 1.31 to 1.12',
       kept: true,
     },
     {
@@ -68,23 +76,23 @@ export const explanations: {
       kept: false,
     },
     {
-      what: 'Head and small body in one string and one write',
+      what: 'Header and small body of a response in one string and one write',
       effect: '1.01 of phase 1: noise',
       kept: false,
     },
     {
-      what: 'No look for a body before the head is flushed',
-      effect: '1.01 of phase 1: noise, and event streams would wait',
+      what: 'The header always sent together with the first chunk of the body',
+      effect: '1.01 of phase 1: noise, and the header of an event stream would wait for the first event',
       kept: false,
     },
     {
       what: 'The access log written in batches of 4 KiB',
-      effect: '1.00 of phase 1 with its log: under load the lines gather by themselves',
+      effect: '1.00 of phase 1 with its log: under load, several lines are written at once anyway',
       kept: false,
     },
     {
-      what: 'The line of the access log by JSON.stringify instead of pino',
-      effect: '0.97 of phase 5 with its log: too little for a second way to log',
+      what: 'Each line of the access log written with JSON.stringify instead of pino',
+      effect: '0.97 of phases 5 and 6, one phase then, with the log: too small a gain for a second logger',
       kept: false,
     },
   ],

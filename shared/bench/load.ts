@@ -2,9 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError } from '../cli/cli-error.ts';
 import { peersFolder, peersInstalled } from './peers.ts';
-import { onPath, scratch, start } from './processes.ts';
+import { onPath, scratch, startBenchProcess } from './processes.ts';
 
-/** One second, or a few, of requests of one kind. */
+/** Requests of one kind, sent for `seconds`. */
 export interface Load {
   path: string;
   method: 'GET' | 'POST';
@@ -12,16 +12,16 @@ export interface Load {
   bodyBytes: number;
   connections: number;
   seconds: number;
-  /** Requests per second, sent whether or not earlier ones were answered; without it as many as get answers. */
+  /** Requests per second, sent whether or not earlier ones were answered. Without it, a connection waits for each response. */
   rate?: number;
 }
 
-/** What came of it. `bytes` is what the client received. */
+/** The result of a load. `bytes` counts what the client received. */
 export interface Answers {
   requests: number;
   seconds: number;
   bytes: number;
-  /** Connections that failed and requests without an answer. */
+  /** Failed connections and requests without a response. */
   errors: number;
   non2xx: number;
   p50Ms: number;
@@ -31,17 +31,17 @@ export interface Answers {
 
 const autocannon = join(peersFolder, 'node_modules', 'autocannon', 'autocannon.js');
 
-/** The program that makes the load: wrk where it is on PATH, because it costs a tenth of anything in Node. */
+/** The load generator: wrk if it is on PATH, because it needs a tenth of the CPU time of any generator in Node. */
 export function loadProgram(): 'wrk' | 'autocannon' {
   if (onPath('wrk')) return 'wrk';
   if (peersInstalled()) return 'autocannon';
   throw new CliError(
-    'No load generator. Install wrk (apt-get install wrk, brew install wrk), or add --peers, which brings autocannon.',
+    'No load generator. Install wrk (apt-get install wrk, brew install wrk), or add --peers, which installs autocannon.',
   );
 }
 
-/** Sends the load to all urls at once, the connections shared out among them. */
-export async function send(urls: string[], load: Load): Promise<Answers> {
+/** Sends the load to all urls at once, with the connections distributed over them. */
+export async function sendLoad(urls: string[], load: Load): Promise<Answers> {
   const connections = Math.ceil(load.connections / urls.length);
   return combine(await Promise.all(urls.map((url) => sendToOne(url + load.path, { ...load, connections }))));
 }
@@ -52,7 +52,9 @@ async function sendToOne(url: string, load: Load): Promise<Answers> {
   if (load.rate !== undefined) {
     const script = join(import.meta.dirname, 'open-loop.ts');
     const order = JSON.stringify({ url, headers, connections, seconds, rate: load.rate });
-    return JSON.parse(await start({ command: 'node', args: ['--import', 'tsx', script, order] }).finished);
+    return JSON.parse(
+      await startBenchProcess({ command: 'node', args: ['--import', 'tsx', script, order] }).finished,
+    );
   }
   const common = ['-c', String(connections), '-d', String(seconds)];
   if (loadProgram() === 'wrk') {
@@ -71,7 +73,7 @@ async function sendToOne(url: string, load: Load): Promise<Answers> {
       method,
       String(bodyBytes),
     ];
-    return parseWrk(await start({ command: 'wrk', args }).finished);
+    return parseWrk(await startBenchProcess({ command: 'wrk', args }).finished);
   }
   const args = [autocannon, '-j', '-n', ...common, '-t', '30', '-m', method];
   for (const [name, value] of fields) args.push('-H', `${name}=${value}`);
@@ -80,7 +82,7 @@ async function sendToOne(url: string, load: Load): Promise<Answers> {
     writeFileSync(file, 'x'.repeat(bodyBytes));
     args.push('-i', file);
   }
-  return parseAutocannon(await start({ command: 'node', args: [...args, url] }).finished);
+  return parseAutocannon(await startBenchProcess({ command: 'node', args: [...args, url] }).finished);
 }
 
 /** Reads what wrk prints with wrk.lua: the last line is JSON. */
@@ -103,7 +105,7 @@ export function parseAutocannon(output: string): Answers {
   };
 }
 
-/** Sums the counts; a latency is that of the slowest. */
+/** Adds the counts. Of each latency it takes the highest. */
 function combine(all: Answers[]): Answers {
   const sum = (key: keyof Answers) => all.reduce((total, answers) => total + answers[key], 0);
   const worst = (key: keyof Answers) => Math.max(...all.map((answers) => answers[key]));

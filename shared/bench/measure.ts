@@ -1,8 +1,8 @@
 import { get } from 'node:http';
 import { cpuMicroseconds, memoryBytes } from './cpu.ts';
-import { type Answers, type Load, send } from './load.ts';
-import { becomesReady, type Running } from './processes.ts';
-import type { Subject } from './subjects.ts';
+import { type Answers, type Load, sendLoad } from './load.ts';
+import { type BenchProcess, becomesReady } from './processes.ts';
+import type { BenchSubject } from './subjects.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** One slice of one subject. */
@@ -20,24 +20,24 @@ export interface Measured {
   slices: Slice[];
   /** From the start of the process to its first answer. */
   startMs: number;
-  /** Memory before the first load, and the most it ever had. */
+  /** Memory before the first load, and at its peak. */
   idleBytes: number;
   peakBytes: number;
 }
 
-/** How long and how often. */
+/** How long and how often to measure. */
 export interface Plan {
   rounds: number;
-  /** How often all subjects are started anew; the rounds are shared out. */
+  /** How often all subjects are started. The rounds are divided among these generations. */
   generations: number;
   warmUpSeconds: number;
   load: Load;
 }
 
 interface Target {
-  subject: Subject;
+  subject: BenchSubject;
   load: Load;
-  running: Running[];
+  running: BenchProcess[];
   urls: string[];
   startMs: number;
   idleBytes: number;
@@ -45,10 +45,10 @@ interface Target {
 
 /**
  * Measures the subjects in generations of processes, because V8 optimises the same code differently from process
- * to process. A subject that is missing in one of them is left out of all.
+ * to process. A subject that fails in one generation is left out of all.
  */
 export async function measure(
-  subjects: Subject[],
+  subjects: BenchSubject[],
   plan: Plan,
   around: Surroundings,
   say: (what: string) => void,
@@ -71,12 +71,12 @@ export async function measure(
 }
 
 /**
- * Measures the subjects in turn, a slice each, round after round: A B C A B C. What slows the machine down for some
- * seconds hits them all, and ratios within a round stay true. Subjects that do not start, or stop
- * answering, are told to `leftOut`.
+ * Measures the subjects in turn, one slice each, round after round: A B C A B C. A slowdown of the machine that lasts
+ * some seconds then affects all subjects, and the ratios within a round stay valid. `leftOut` is called for each subject
+ * that does not start or stops answering.
  */
 async function measureGeneration(
-  subjects: Subject[],
+  subjects: BenchSubject[],
   plan: Plan,
   around: Surroundings,
   say: (what: string) => void,
@@ -86,7 +86,7 @@ async function measureGeneration(
   try {
     for (const subject of subjects) {
       say(`starting ${subject.name}`);
-      const running: Running[] = [];
+      const running: BenchProcess[] = [];
       try {
         targets.push(await ready(subject, plan.load, around, running));
       } catch (error) {
@@ -96,14 +96,14 @@ async function measureGeneration(
     }
     for (const { subject, urls, load } of targets) {
       say(`warming up ${subject.name}`);
-      await send(urls, { ...load, seconds: plan.warmUpSeconds });
+      await sendLoad(urls, { ...load, seconds: plan.warmUpSeconds });
     }
     const slices = new Map<Target, Slice[]>(targets.map((target) => [target, []]));
     for (let round = 1; round <= plan.rounds; round += 1) {
       for (const [target, taken] of slices) {
         say(`round ${round} of ${plan.rounds}, ${target.subject.name}`);
         try {
-          // Once more, for on a busy machine a second can pass without an answer.
+          // One retry: on a busy machine, a slice of one second can pass without a response.
           taken.push(await slice(target, around).catch(() => slice(target, around)));
         } catch (error) {
           slices.delete(target);
@@ -124,16 +124,16 @@ async function measureGeneration(
 }
 
 async function ready(
-  subject: Subject,
+  subject: BenchSubject,
   common: Load,
   around: Surroundings,
-  started: Running[],
+  started: BenchProcess[],
 ): Promise<Target> {
   const begun = performance.now();
   const { running, urls } = await subject.launch(around);
   started.push(...running);
   const load = { ...common, ...subject.load, headers: { ...common.headers, ...subject.load?.headers } };
-  // Without a gateway the services answer under their own paths.
+  // Without a gateway, the load goes to the services, whose paths have no route prefix.
   if (running.length === 0) {
     const [fast = '', node = ''] = urls.splice(0);
     urls.push(load.path.startsWith('/node/') ? node : fast);
@@ -141,7 +141,7 @@ async function ready(
   }
   const { status = load.method === 'POST' ? 204 : 200 } = subject;
   for (const [i, url] of urls.entries()) {
-    // A refusal may need some requests before it sets in: failures that open a circuit, a limit that is used up.
+    // Some refusals begin only after a few requests: failures must open the circuit, or requests must use up the limit.
     const answers = async () => (await statusOf(url + load.path, load)) === status;
     const own = running[i];
     if (own) await becomesReady(own, answers);
@@ -172,10 +172,10 @@ async function slice({ subject, running, urls, load }: Target, { redis }: Surrou
   const cpu = () => running.reduce((sum, { pid }) => sum + cpuMicroseconds(pid), 0);
   const redisCpu = () => (redis ? cpuMicroseconds(redis.pid) : 0);
   const [cpuBefore, redisBefore] = [cpu(), redisCpu()];
-  const answers = await send(urls, load);
+  const answers = await sendLoad(urls, load);
   const [cpuUsed, redisUsed] = [cpu() - cpuBefore, redisCpu() - redisBefore];
-  if (answers.requests === 0) throw new Error(`${subject.name} answered nothing in ${load.seconds} s`);
-  // A gateway that refuses is here for its refusals; any other must not.
+  if (answers.requests === 0) throw new Error(`${subject.name} sent no response in ${load.seconds} s`);
+  // A status other than 2xx is an error, unless the refusals of the subject are measured.
   if (!subject.status) answers.errors += answers.non2xx;
   return {
     ...answers,
@@ -186,10 +186,10 @@ async function slice({ subject, running, urls, load }: Target, { redis }: Surrou
   };
 }
 
-function memory(running: Running[], which: 'now' | 'peak'): number {
+function memory(running: BenchProcess[], which: 'now' | 'peak'): number {
   return running.reduce((sum, { pid }) => sum + memoryBytes(pid)[which], 0);
 }
 
-async function stopAll(running: Running[]): Promise<void> {
+async function stopAll(running: BenchProcess[]): Promise<void> {
   await Promise.all(running.map((one) => one.stop()));
 }

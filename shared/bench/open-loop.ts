@@ -1,12 +1,13 @@
-// A load generator for a fixed rate: requests leave when they are due, whether or not earlier ones were answered, and
-// a latency counts from the moment the request was due. wrk and autocannon wait for answers, and so hide queues.
+// A load generator with a fixed rate. It sends each request when it is due, whether or not earlier ones were answered,
+// and measures latency from the moment the request is due. wrk and autocannon wait for a response before they send the
+// next request, so their latencies do not include the time in a queue (coordinated omission).
 import { Pool } from 'undici';
 import { quantile } from './statistics.ts';
 
 const { url, headers, connections, seconds, rate } = JSON.parse(process.argv[2] as string);
 const { origin, pathname: path } = new URL(url);
 const pool = new Pool(origin, { connections, pipelining: 1 });
-// This process begins cold, and what queues up meanwhile is nobody's latency but its own.
+// V8 has not optimised this process yet in its first second. The delay that this causes is not latency of the gateway.
 const coldMs = 1000;
 const latencies: number[] = [];
 let answered = 0;

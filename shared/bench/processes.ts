@@ -1,23 +1,22 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CliError } from '../cli/cli-error.ts';
 
-/** The core the gateways run on; upstream, load and Redis share the next one. */
+/** The core of the gateways. Upstream, load generator and Redis share the next one. */
 export const GATEWAY_CORE = 0;
 const HELPER_CORE = 1;
 
-const READY_MS = 180_000; // ten thousand routes take their time
+const READY_MS = 180_000; // a start with 10,000 routes may be slow
 const STOP_MS = 3_000;
 
 /** A folder for configs and logs that is removed when the benchmark ends, however it ends. */
 export const scratch = mkdtempSync(join(tmpdir(), 'gateway-bench-'));
 
-/** Whether processes can be tied to cores here. */
+/** True when processes can be pinned to cores on this machine. */
 export const canPin = process.platform === 'linux' && availableParallelism() >= 2 && onPath('taskset');
 
 const children = new Set<ChildProcess>();
@@ -28,12 +27,12 @@ process.once('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
-/** Ties this process, and with it every process it starts, to the helper core. */
+/** Pins this process, and every process that it starts, to the helper core. */
 export function leaveGatewayCore(): void {
   if (canPin) spawnSync('taskset', ['-acp', String(HELPER_CORE), String(process.pid)]);
 }
 
-/** Whether a command can be run by its bare name. */
+/** True when a command is on PATH. */
 export function onPath(command: string): boolean {
   return (process.env.PATH ?? '').split(delimiter).some((folder) => {
     try {
@@ -45,7 +44,7 @@ export function onPath(command: string): boolean {
   });
 }
 
-/** What to start, and where. `logFile` takes stdout; without it the output is kept for error messages only. */
+/** A program to start. With `logFile`, stdout goes to that file; without it, stdout is kept in memory. */
 export interface Command {
   command: string;
   args: string[];
@@ -55,16 +54,16 @@ export interface Command {
 }
 
 /** A process of the benchmark. */
-export interface Running {
+export interface BenchProcess {
   readonly pid: number;
-  /** Resolves with the whole stdout once the process has ended well; rejects with its stderr otherwise. */
+  /** Resolves with stdout when the exit code is 0; rejects with an Error that contains stderr otherwise. */
   readonly finished: Promise<string>;
-  /** Asks it to end, kills it after 3 s. */
+  /** Sends SIGTERM, and SIGKILL after 3 s. */
   stop(): Promise<void>;
 }
 
-/** Starts a process without a shell. It dies with the benchmark. */
-export function start({ command, args, env, core, logFile }: Command): Running {
+/** Starts a process without a shell. The end of the benchmark kills it. */
+export function startBenchProcess({ command, args, env, core, logFile }: Command): BenchProcess {
   const line =
     core !== undefined && canPin ? ['taskset', '-c', String(core), command, ...args] : [command, ...args];
   const log = logFile === undefined ? 'pipe' : openSync(logFile, 'w');
@@ -109,22 +108,12 @@ export function start({ command, args, env, core, logFile }: Command): Running {
   };
 }
 
-/** A port of 127.0.0.1 that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** Waits until `ready` holds; fails when the process ends first, or after three minutes. */
-export async function becomesReady(running: Running, ready: () => Promise<boolean>): Promise<void> {
+/** Waits until `ready` returns true. Throws when the process ends first, or after three minutes. */
+export async function becomesReady(running: BenchProcess, ready: () => Promise<boolean>): Promise<void> {
   let failure: Error | null = null;
   running.finished.then(
     () => {
-      failure = new Error('it ended before it was ready');
+      failure = new Error('the process ended before it was ready');
     },
     (error: Error) => {
       failure = error;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { root } from '../cli/phases.ts';
 import { cpuChart, THEMES } from './charts.ts';
 import { explanations } from './explanations.ts';
-import { type Judged, judge, spreadOf } from './goals.ts';
+import { type Judged, judgeGoals, spreadOf } from './goals.ts';
 import { compare, cpuOf, figures, find, type Results } from './results.ts';
 import { type Found, scenarios } from './scenarios.ts';
 import { median } from './statistics.ts';
@@ -32,23 +32,23 @@ export function writeReport(results: Results): string[] {
 }
 
 function toPage(results: Results): string {
-  const judged = judge(results);
+  const judged = judgeGoals(results);
   const missed = judged.filter(({ met }) => met === false);
   const soaked = results.found.some(({ name }) => name === 'soak');
   return `${[
     '# What each phase costs',
     `This page is generated: \`npm run bench -- --peers ${soaked ? '--soak ' : ''}--report\`. It was measured on ${results.date.slice(0, 10)}.`,
-    'The figure to look at is the CPU time of the gateway per request, user and system, as the operating system counts it: it stays true when the machine is busy with something else. Slices of one second alternate between all subjects, round after round; each round gives one ratio, and the figure is their median, so it may differ from the quotient of two medians. Where differences are small, all subjects are started three times for a third of the rounds each, because V8 optimises the same code differently from process to process. Every figure is a median, with its lowest and highest value in brackets. Where a phase that does more seems to cost less and the brackets overlap, the difference is chance.',
+    'The main figure is the CPU time of the gateway per request, user and system, as the operating system counts it. It stays valid when other programs use the machine. The subjects are measured in turn, in slices of one second, round after round. Each round gives one ratio of two subjects. The ratio in a table is the median over all rounds, so it may differ from the quotient of the two medians. Where differences are small, all subjects are started three times for a third of the rounds each, because V8 optimises the same code differently from process to process. The other figures are medians, with the lowest and highest value in brackets. Where a phase that does more work seems to cost less and the brackets overlap, the difference is random.',
     ...(results.quick ? ['**This was a quick run. Its figures are rough.**'] : []),
     toMarkdown([['machine', ''], ...Object.entries({ ...results.machine, rounds: String(results.rounds) })]),
     '## The price of each phase',
     ...prices(results),
     '## Goals',
-    `The goals were set before anything was measured; only that of phase 4 / phase 3 is 1 plus the noise of the run, because a closed circuit should cost nothing that can be seen. ${noiseSentence(results)}`,
+    `The goals were set before the first measurement. The goal of phase 4 / phase 3 is the exception: it is 1 plus the noise of the run, because a closed circuit should have no measurable cost. ${noiseSentence(results)}`,
     toMarkdown(goalRows(judged)),
-    ...(missed.length > 0 ? ['### What misses, and why', ...missed.map(explain)] : []),
+    ...(missed.length > 0 ? ['### Missed goals and their reasons', ...missed.map(explain)] : []),
     '## What was tried',
-    'Side by side with what it was to replace, before this page was measured:',
+    'Each change was measured against the code it would replace, before the measurements on this page:',
     toMarkdown([
       ['tried', 'CPU per request', 'kept'],
       ...explanations.tried.map(({ what, effect, kept }) => [what, effect, kept ? 'yes' : 'no']),
@@ -78,14 +78,14 @@ function prices(results: Results): string[] {
   });
 }
 
-/** What the A/A subject says of the noise, in a sentence. */
+/** One sentence about the noise, from the subject that is measured twice. */
 export function noiseSentence(results: Results): string {
   const spread = spreadOf(results);
-  if (spread === undefined) return 'No subject ran twice, so the noise is unknown.';
-  return `Phase 1 ran twice: the quartiles of its ratio to itself lie within ${(spread * 100).toFixed(1)} % of 1. A difference smaller than that is noise.`;
+  if (spread === undefined) return 'No subject was measured twice, so the noise is unknown.';
+  return `Phase 1 was measured twice in each round. The quartiles of the ratio between the two lie within ${(spread * 100).toFixed(1)} % of 1. A smaller difference is noise.`;
 }
 
-/** The goals as rows of a table, the first of them the head. */
+/** The goals as rows of a table. The first row is the head. */
 export function goalRows(judged: Judged[]): string[][] {
   return [
     ['figure', 'goal', 'measured', ''],
@@ -103,7 +103,7 @@ function explain({ figure, value, limit }: Judged): string {
   return `- **${figure}**: ${readably(value as number, limit)} instead of ${limit.toFixed(2)}. ${why}`;
 }
 
-/** Two digits, and a third where two would hide on which side of the limit the value lies. */
+/** Two decimals, or three where two would show a value above the limit as equal to it. */
 function readably(value: number, limit: number): string {
   return value.toFixed(value.toFixed(2) === limit.toFixed(2) && value > limit ? 3 : 2);
 }

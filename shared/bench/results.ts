@@ -15,7 +15,7 @@ export interface Results {
   leftOut: Array<{ scenario: string; name: string; why: string }>;
 }
 
-/** What the figures depend on beside the code. */
+/** The machine and the programs that the figures depend on. */
 export function describeMachine(around: Surroundings, load: string): Record<string, string> {
   const [processor] = cpus();
   return {
@@ -25,8 +25,10 @@ export function describeMachine(around: Surroundings, load: string): Record<stri
     node: process.version,
     load,
     service: around.fastIsNginx ? 'nginx (uploads and slow answers: Node)' : 'Node',
-    redis: around.redis ? 'redis-server, a process of its own' : 'not found: phases 3 and 4 were left out',
-    cores: canPin ? 'gateway on core 0; load, service and Redis on core 1' : 'not tied to processes',
+    redis: around.redis
+      ? 'redis-server, a process of its own'
+      : 'not found: the phases from 3 on were left out',
+    cores: canPin ? 'gateway on core 0; load, service and Redis on core 1' : 'processes not pinned to cores',
   };
 }
 
@@ -38,12 +40,12 @@ export function find(results: Results, scenario: string, name: string): Measured
     .find((measured) => measured.name === name);
 }
 
-/** One figure of all slices of a subject. */
+/** One figure of each slice of a subject. */
 export function figures({ slices }: Measured, figure: (slice: Slice) => number): number[] {
   return slices.map(figure);
 }
 
-/** The ratios of a figure of two subjects, round by round; undefined where one was not measured. */
+/** The ratio of one figure between two subjects, for each round. Undefined when one of them was not measured. */
 export function compare(
   results: Results,
   scenario: string,

@@ -1,17 +1,17 @@
 import type { Load } from './load.ts';
 import { type Measured, measure, type Plan } from './measure.ts';
-import { summarise } from './statistics.ts';
-import { bareNode, direct, fastGateway, limiter, peers, phase, type Subject } from './subjects.ts';
+import { summariseValues } from './statistics.ts';
+import { type BenchSubject, bareNode, direct, fastGateway, limiter, peers, phase } from './subjects.ts';
 import type { Surroundings } from './surroundings.ts';
 
-/** Subjects under one load, measured side by side. */
+/** Subjects that are measured in turn under the same load. */
 export interface Part {
   label: string;
-  subjects: Subject[];
+  subjects: BenchSubject[];
   load?: Partial<Load>;
 }
 
-/** A question to the phases. `extra` are the columns that matter here beside the usual ones. */
+/** One kind of measurement. `extra` names the additional columns of its table. */
 export interface Scenario {
   name: string;
   title: string;
@@ -20,36 +20,41 @@ export interface Scenario {
   extra?: Column[];
   /** Part of --quick. */
   quick?: true;
-  /** Only when it is named, for it takes ten minutes. */
+  /** Runs only when --only or --soak names it, because it takes ten minutes. */
   onDemand?: true;
   rounds?: number;
-  /** How often all subjects are started anew, where differences are small; 1 unless said. */
+  /** How often all subjects are started again, for small differences. Default 1. */
   generations?: number;
   parts(withPeers: boolean, trial: Trial): Part[] | Promise<Part[]>;
 }
 
 export type Column = 'MB/s' | 'start ms' | 'idle MB' | 'Redis µs';
 
-/** Measures two subjects shortly, for a scenario that must know what they can bear. */
-export type Trial = (subjects: Subject[], load?: Partial<Load>) => Promise<Measured[]>;
+/** A short measurement, for a scenario that needs the maximum rate of its subjects first. */
+export type Trial = (subjects: BenchSubject[], load?: Partial<Load>) => Promise<Measured[]>;
 
-const PHASES = [1, 2, 3, 4, 5];
+const PHASES = [1, 2, 3, 4, 5, 6];
 
-// The name tells where a run of it again belongs.
+// The second measurement of phase 1. The ratio between the two shows the noise.
 export const SAME_AGAIN = 'phase 1 again';
 
 const MB = 1024 * 1024;
 
-/** Phase 1 and 4 beside what they are compared with most. */
-const few = (withPeers: boolean): Subject[] => [direct, phase(1), phase(4), ...(withPeers ? [bareNode] : [])];
+/** Phases 1 and 4, with the usual references. */
+const few = (withPeers: boolean): BenchSubject[] => [
+  direct,
+  phase(1),
+  phase(4),
+  ...(withPeers ? [bareNode] : []),
+];
 
 /** Every scenario, in the order of the report. */
 export const scenarios: Scenario[] = [
   {
     name: 'forward',
     generations: 3,
-    title: 'Forwarding a small answer',
-    note: '200-byte answers over 64 kept connections; every phase with all it has, and LOG_LEVEL=silent.',
+    title: 'Forwarding a small response',
+    note: '200-byte responses over 64 keep-alive connections. Every phase runs with all its stages and LOG_LEVEL=silent.',
     extra: ['Redis µs'],
     quick: true,
     parts: (withPeers) => [
@@ -68,7 +73,7 @@ export const scenarios: Scenario[] = [
     name: 'access-log',
     generations: 3,
     title: 'The access log',
-    note: 'The same, with one line per request going to a file, and without.',
+    note: 'The same requests, with one log line per request written to a file, and without.',
     parts: () => [
       {
         label: '',
@@ -82,8 +87,8 @@ export const scenarios: Scenario[] = [
   {
     name: 'refusals',
     generations: 3,
-    title: 'Saying no',
-    note: 'Phase 4 forwards, or refuses: an unknown key, a limit used up, an open circuit.',
+    title: 'Refusing a request',
+    note: 'Phase 4 forwards a request, or refuses it because of an unknown key, a used-up limit or an open circuit.',
     quick: true,
     parts: () => [
       {
@@ -100,8 +105,8 @@ export const scenarios: Scenario[] = [
   {
     name: 'limiters',
     generations: 3,
-    title: 'Three limiters in one place',
-    note: 'The gateway of phase 3 with its own limiter, with two well-known ones, and with none, on the same Redis.',
+    title: 'Three rate limiters compared',
+    note: 'The gateway of phase 3 with its own limiter, with two well-known limiters, and with none. All of them use the same Redis.',
     extra: ['Redis µs'],
     parts: (withPeers) => [
       {
@@ -119,8 +124,8 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'bodies',
-    title: 'Bodies, both ways',
-    note: 'Downloads from the service and uploads to it; 10 MB over 4 connections, the others over 64.',
+    title: 'Request and response bodies',
+    note: 'Downloads from the service and uploads to it. Bodies of 10 MB use 4 connections, the others 64.',
     extra: ['MB/s'],
     parts: (withPeers) =>
       [1024, 64 * 1024, 10 * MB].flatMap((bytes) => {
@@ -144,7 +149,7 @@ export const scenarios: Scenario[] = [
   {
     name: 'connections',
     title: '1, 64 and 1,024 connections',
-    note: 'The same request from one client, some, and many.',
+    note: 'The request of the first scenario over 1, 64 and 1,024 connections.',
     parts: (withPeers) =>
       [1, 64, 1024].map((connections) => ({
         label: connections === 1 ? '1 connection' : `${connections.toLocaleString('en')} connections`,
@@ -155,7 +160,7 @@ export const scenarios: Scenario[] = [
   {
     name: 'slow',
     title: 'A slow service',
-    note: 'The service takes 500 ms; 5,000 requests are in flight all the time. A slice lasts 4 s and begins with 5,000 new connections on either side of the gateway, so their set-up is in every figure, and weighs less on a gateway that finishes more requests in that time.',
+    note: 'The service takes 500 ms, and 5,000 requests are in flight all the time. A slice lasts 4 s and begins with 5,000 new connections on each side of the gateway. Every figure includes their set-up. The share of the set-up is smaller for a gateway that finishes more requests in that time.',
     rounds: 3,
     parts: (withPeers) => [
       {
@@ -169,7 +174,7 @@ export const scenarios: Scenario[] = [
     name: 'routes',
     generations: 3,
     title: '2, 100 and 10,000 routes',
-    note: 'Phase 1 with more and more routes in its config.',
+    note: 'Phase 1 with 2, 100 and 10,000 routes in its config.',
     extra: ['start ms', 'idle MB'],
     parts: () => [
       {
@@ -193,7 +198,7 @@ export const scenarios: Scenario[] = [
   {
     name: 'instances',
     title: 'One to four instances on one Redis',
-    note: 'Phase 3, the 64 connections shared out among its instances. All share the core of the gateways.',
+    note: 'Phase 3, with the 64 connections distributed over its instances. All instances run on one core.',
     extra: ['Redis µs'],
     parts: () => [
       {
@@ -205,13 +210,13 @@ export const scenarios: Scenario[] = [
   {
     name: 'offered-load',
     title: 'Latency at the same offered load',
-    note: 'Requests leave when they are due, at 70 % of what the slower one can do; latency counts from then, after a first second in which the generator warms up.',
+    note: 'Requests are sent at a fixed rate, whether or not earlier ones were answered. The rate is 70 % of what the slower gateway can handle. Latency counts from the moment a request is due. The first second, in which the load generator warms up, is not counted.',
     async parts(withPeers, trial) {
       if (!withPeers) return [];
       const subjects = [phase(4), fastGateway];
-      // More than anybody can answer, from the same generator: it has a limit of its own.
+      // A rate that no subject reaches. The generator is the same as below, because its own maximum counts too.
       const most = (await trial(subjects, { rate: 20_000 })).map(({ slices }) =>
-        summarise(slices.map(({ requests, seconds }) => requests / seconds)),
+        summariseValues(slices.map(({ requests, seconds }) => requests / seconds)),
       );
       const rate = Math.round(0.7 * Math.min(...most.map(({ median }) => median)));
       return [{ label: `${rate} requests/s`, load: { rate, seconds: 3 }, subjects }];
@@ -220,7 +225,7 @@ export const scenarios: Scenario[] = [
   {
     name: 'soak',
     title: 'Ten minutes at full load',
-    note: 'Phase 4 without a pause, in slices of 5 s; its resident memory at the end of each.',
+    note: 'Phase 4 under full load without a pause, in slices of 5 s. Its resident memory is read at the end of each slice.',
     onDemand: true,
     rounds: 122,
     parts: () => [{ label: '', load: { seconds: 5 }, subjects: [phase(4)] }],

@@ -1,4 +1,4 @@
-/** The value below which the given part (0 to 1) of the values lies, interpolated. NaN of nothing. */
+/** The quantile `part` (0 to 1) of the values, interpolated. NaN without values. */
 export function quantile(values: number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const place = (sorted.length - 1) * part;
@@ -7,31 +7,31 @@ export function quantile(values: number[], part: number): number {
   return below + (above - below) * (place - Math.floor(place));
 }
 
-/** The middle value: one slice that the machine spoiled does not move it. */
+/** The middle value. One disturbed slice hardly changes it. */
 export function median(values: number[]): number {
   return quantile(values, 0.5);
 }
 
-/** Median and extremes. */
-export interface Summary {
+/** Median, minimum and maximum. */
+export interface ValueSummary {
   median: number;
   min: number;
   max: number;
 }
 
 /** Summarises the figures of all rounds. */
-export function summarise(values: number[]): Summary {
+export function summariseValues(values: number[]): ValueSummary {
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
 }
 
-/** a/b round by round. Both were measured seconds apart, so what slows the machine down for longer cancels out. */
+/** a/b for each round. Both are measured within seconds, so a slowdown of the machine that lasts longer cancels out. */
 export function ratios(a: number[], b: number[]): number[] {
   return a.slice(0, b.length).map((value, round) => value / (b[round] as number));
 }
 
 /**
- * How far two runs of one subject differ: the larger distance from 1 of the quartiles of their ratios. A ratio nearer
- * to 1 than this says nothing.
+ * The noise, from the ratios of a subject to itself: the larger distance of their quartiles from 1. A ratio that is
+ * closer to 1 shows no difference.
  */
 export function noise(sameSubject: number[]): number {
   return Math.max(Math.abs(quantile(sameSubject, 0.25) - 1), Math.abs(quantile(sameSubject, 0.75) - 1));

@@ -3,33 +3,34 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError } from '../cli/cli-error.ts';
 import { listPhases } from '../cli/phases.ts';
+import { freePort } from '../contract/harness/free-port.ts';
 import type { Load } from './load.ts';
 import { peersFolder } from './peers.ts';
-import { freePort, GATEWAY_CORE, onPath, type Running, scratch, start } from './processes.ts';
+import { type BenchProcess, GATEWAY_CORE, onPath, scratch, startBenchProcess } from './processes.ts';
 import { type Surroundings, startNginx } from './surroundings.ts';
 
-/** Something that is measured: how to start it, and what its load asks for beside what the scenario says. */
-export interface Subject {
+/** A program that is measured: how to start it, and its additions to the load of the scenario. */
+export interface BenchSubject {
   readonly name: string;
-  /** Starts it. `running` may be nothing (no gateway) or several (instances). */
-  launch(around: Surroundings): Promise<{ running: Running[]; urls: string[] }>;
+  /** Starts it. `running` is empty without a gateway, and has one process per instance. */
+  launch(around: Surroundings): Promise<{ running: BenchProcess[]; urls: string[] }>;
   readonly load?: Partial<Load>;
-  /** What its load is answered; 200 or 204 unless it is here to refuse. */
+  /** The expected status when refusals are measured. Otherwise it is 200, or 204 for POST. */
   readonly status?: number;
 }
 
 const KEY = 'bench-key';
 const FOR_EVER_MS = 3_600_000;
 
-/** No gateway: the load goes to the service itself. */
-export const direct: Subject = {
+/** No gateway: the load goes directly to the service. */
+export const direct: BenchSubject = {
   name: 'direct',
   async launch({ fastUrl, nodeUrl }) {
     return { running: [], urls: [fastUrl, nodeUrl] };
   },
 };
 
-/** What a phase is started with, beside two routes and one client. */
+/** How a phase is started. By default it has two routes and one client. */
 export interface PhaseOptions {
   name?: string;
   accessLog?: boolean;
@@ -37,13 +38,13 @@ export interface PhaseOptions {
   clients?: number;
   instances?: number;
   load?: Partial<Load>;
-  /** Another key than the one in the config, or null for an anonymous client. */
+  /** A key other than the one in the config, or null for an anonymous client. */
   key?: string | null;
   status?: number;
 }
 
-/** A phase, by its number, with everything it has: a key from 2 on, a real Redis from 3 on, a breaker from 4 on. */
-export function phase(number: number, options: PhaseOptions = {}): Subject {
+/** A phase by its number, with all its stages: an API key from 2 on, a real Redis from 3 on, circuits from 4 on. */
+export function phase(number: number, options: PhaseOptions = {}): BenchSubject {
   const { name = `phase ${number}`, accessLog, instances = 1, load, key = KEY, status } = options;
   return {
     name,
@@ -62,7 +63,7 @@ export function phase(number: number, options: PhaseOptions = {}): Subject {
         LOG_LEVEL: accessLog ? 'info' : 'silent',
         ADMIN_PORT: '0',
       };
-      const running: Running[] = [];
+      const running: BenchProcess[] = [];
       const urls: string[] = [];
       for (let i = 0; i < instances; i += 1) {
         const port = await freePort();
@@ -70,7 +71,13 @@ export function phase(number: number, options: PhaseOptions = {}): Subject {
         const place = { HOST: '127.0.0.1', PORT: String(port) };
         const logFile = `${stem}-${i}.log`;
         running.push(
-          start({ command: 'node', args, env: { ...env, ...place }, core: GATEWAY_CORE, logFile }),
+          startBenchProcess({
+            command: 'node',
+            args,
+            env: { ...env, ...place },
+            core: GATEWAY_CORE,
+            logFile,
+          }),
         );
         urls.push(`http://127.0.0.1:${port}`);
       }
@@ -79,7 +86,7 @@ export function phase(number: number, options: PhaseOptions = {}): Subject {
   };
 }
 
-/** The config: two plain routes; /open, whose anonymous callers are limited; and /dead, whose circuit opens. */
+/** The config has two plain routes. For refusals it also has /open, with a limit of 1, and /dead, whose circuit opens. */
 function phaseConfig(number: number, { fastUrl, nodeUrl }: Surroundings, options: PhaseOptions): object {
   const { routes = 2, clients = 1 } = options;
   const service = (url: string) => ({ url, timeoutMs: 30_000 });
@@ -115,17 +122,17 @@ function phaseConfig(number: number, { fastUrl, nodeUrl }: Surroundings, options
       },
     }),
     ...(number >= 4 && { circuitBreaker: { failureThreshold: 3, cooldownMs: FOR_EVER_MS } }),
-    ...(number >= 5 && { serverTiming: false }),
+    ...(number >= 6 && { serverTiming: false }),
   };
 }
 
 /** An npm peer: a script in peers/ that forwards /fast and /node. */
-function npmPeer(name: string, script: string, env: Record<string, string> = {}): Subject {
+function npmPeer(name: string, script: string, env: Record<string, string> = {}): BenchSubject {
   return {
     name,
     async launch({ fastUrl, nodeUrl, redis }) {
       const port = await freePort();
-      const running = start({
+      const running = startBenchProcess({
         command: 'node',
         args: ['--import', 'tsx', join(peersFolder, script)],
         env: {
@@ -143,13 +150,13 @@ function npmPeer(name: string, script: string, env: Record<string, string> = {})
   };
 }
 
-/** The limit in Node: node:http and undici's dispatch, and nothing in between. */
+/** The lower bound in Node: node:http and undici's dispatch, with nothing in between. */
 export const bareNode = npmPeer('bare node:http + undici', 'bare-node.mjs');
 
 export const fastGateway = npmPeer('fast-gateway', 'fast-gateway.mjs');
 
 /** A limiter in front of phase 2's gateway: `none`, `phase` (3), `fastify` or `flexible`. */
-export function limiter(name: string, kind: string): Subject {
+export function limiter(name: string, kind: string): BenchSubject {
   return {
     name,
     load: { headers: { 'x-api-key': KEY } },
@@ -161,8 +168,8 @@ export function limiter(name: string, kind: string): Subject {
   };
 }
 
-/** The limits outside Node: nginx as a gateway, one process. */
-export const nginx: Subject = {
+/** A lower bound outside Node: nginx as a gateway, in one process. */
+export const nginx: BenchSubject = {
   name: 'nginx',
   async launch({ fastUrl, nodeUrl }) {
     if (!onPath('nginx')) throw new CliError('nginx is not on PATH');
@@ -185,7 +192,7 @@ export const nginx: Subject = {
   },
 };
 
-const haproxy: Subject = {
+const haproxy: BenchSubject = {
   name: 'HAProxy',
   async launch({ fastUrl, nodeUrl }) {
     if (!onPath('haproxy')) throw new CliError('haproxy is not on PATH');
@@ -213,12 +220,12 @@ ${backend('fast', fastUrl)}
 ${backend('node', nodeUrl)}
 `;
     writeFileSync(file, config);
-    const running = start({ command: 'haproxy', args: ['-db', '-f', file], core: GATEWAY_CORE });
+    const running = startBenchProcess({ command: 'haproxy', args: ['-db', '-f', file], core: GATEWAY_CORE });
     return { running: [running], urls: [`http://127.0.0.1:${port}`] };
   },
 };
 
-const caddy: Subject = {
+const caddy: BenchSubject = {
   name: 'Caddy',
   async launch({ fastUrl, nodeUrl }) {
     if (!onPath('caddy')) throw new CliError('caddy is not on PATH');
@@ -241,7 +248,7 @@ http://127.0.0.1:${port} {
 }
 `;
     writeFileSync(file, config);
-    const running = start({
+    const running = startBenchProcess({
       command: 'caddy',
       args: ['run', '--config', file, '--adapter', 'caddyfile'],
       env: { GOMAXPROCS: '1', HOME: scratch, XDG_DATA_HOME: scratch, XDG_CONFIG_HOME: scratch },
@@ -251,8 +258,8 @@ http://127.0.0.1:${port} {
   },
 };
 
-/** What a user would pick instead, and the limits in Node and outside. */
-export const peers: Subject[] = [
+/** Alternatives to the phases, and the lower bounds in Node and outside it. */
+export const peers: BenchSubject[] = [
   npmPeer('@fastify/http-proxy', 'fastify-http-proxy.mjs'),
   fastGateway,
   npmPeer('http-proxy', 'http-proxy.mjs'),

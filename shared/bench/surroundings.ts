@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { becomesReady, freePort, onPath, type Running, scratch, start } from './processes.ts';
+import { freePort } from '../contract/harness/free-port.ts';
+import { type BenchProcess, becomesReady, onPath, scratch, startBenchProcess } from './processes.ts';
 
 /** What all subjects share: two services to forward to, and one Redis. */
 export interface Surroundings {
@@ -12,8 +13,8 @@ export interface Surroundings {
   fastIsNginx: boolean;
   /** Null where no redis-server is on PATH: then the phases from the third on are left out. */
   redis: { url: string; pid: number } | null;
-  /** The processes behind all this. They end with the benchmark, or earlier. */
-  services: Running[];
+  /** The processes of the services and of Redis. The end of the benchmark kills them. */
+  services: BenchProcess[];
 }
 
 /** Starts the services and Redis. */
@@ -32,14 +33,14 @@ export async function prepareSurroundings(): Promise<Surroundings> {
 
 interface Service {
   url: string;
-  running: Running;
+  running: BenchProcess;
 }
 
 async function startNode(): Promise<Service> {
   const port = await freePort();
   const script = join(import.meta.dirname, 'bare-upstream.ts');
   const env = { PORT: String(port), NODE_ENV: 'production' };
-  const running = start({ command: 'node', args: ['--import', 'tsx', script], env });
+  const running = startBenchProcess({ command: 'node', args: ['--import', 'tsx', script], env });
   await accepts(port, running);
   return { url: `http://127.0.0.1:${port}`, running };
 }
@@ -59,7 +60,13 @@ async function startNginxService(): Promise<Service> {
 }
 
 /** Starts an nginx of one process with the given content of its server and http blocks. */
-export function startNginx(name: string, port: number, server: string, http = '', core?: number): Running {
+export function startNginx(
+  name: string,
+  port: number,
+  server: string,
+  http = '',
+  core?: number,
+): BenchProcess {
   const folder = join(scratch, `nginx-${name}`);
   mkdirSync(folder, { recursive: true });
   const file = join(folder, 'nginx.conf');
@@ -68,7 +75,7 @@ export function startNginx(name: string, port: number, server: string, http = ''
   );
   writeFileSync(
     file,
-    `# One process: no worker that could outlive its master.
+    `# One process, because a worker could outlive its master.
 daemon off;
 master_process off;
 pid ${join(folder, 'pid')};
@@ -89,7 +96,7 @@ ${temporary.join('\n')}
 }
 `,
   );
-  return start({
+  return startBenchProcess({
     command: 'nginx',
     args: ['-p', folder, '-c', file, '-e', 'stderr'],
     ...(core === undefined ? {} : { core }),
@@ -100,12 +107,12 @@ async function startRedis(): Promise<Service> {
   const port = await freePort();
   const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', dir: scratch };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const running = start({ command: 'redis-server', args });
+  const running = startBenchProcess({ command: 'redis-server', args });
   await accepts(port, running);
   return { url: `redis://127.0.0.1:${port}`, running };
 }
 
-function accepts(port: number, running: Running): Promise<void> {
+function accepts(port: number, running: BenchProcess): Promise<void> {
   return becomesReady(
     running,
     () =>

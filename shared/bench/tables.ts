@@ -1,14 +1,14 @@
 import type { Measured, Slice } from './measure.ts';
 import { cpuOf, figures } from './results.ts';
 import type { Column } from './scenarios.ts';
-import { median, ratios, summarise } from './statistics.ts';
+import { median, ratios, summariseValues } from './statistics.ts';
 import { bareNode, nginx } from './subjects.ts';
 
 const MB = 1024 * 1024;
 
 const megabytesPerSecond = (slice: Slice) => Math.max(slice.bytes, slice.sentBytes) / MB / slice.seconds;
 
-/** The rows of one part of a scenario, the first of them the head. */
+/** The table rows of one part of a scenario. The first row is the head. */
 export function tabulate(measured: Measured[], extra: Column[] = []): string[][] {
   const has = (name: string) => measured.some((one) => one.name === name);
   const first = has('phase 1') ? 'phase 1' : measured[0]?.name;
@@ -49,9 +49,9 @@ function ratioTo(one: Measured, reference: Measured): string {
   return one === reference ? '1' : middle > 0 && Number.isFinite(middle) ? middle.toFixed(2) : '–';
 }
 
-/** `median (lowest–highest)`; a dash for what costs nothing, such as no gateway. */
+/** `median (lowest–highest)`, or a dash when the median is 0, as without a gateway. */
 function spread(values: number[]): string {
-  const { median: middle, min, max } = summarise(values);
+  const { median: middle, min, max } = summariseValues(values);
   return middle > 0 ? `${number(middle)} (${number(min)}–${number(max)})` : '–';
 }
 

@@ -1,4 +1,4 @@
--- wrk reads this: arguments are the method and the size of the body; the results go out as one line of JSON.
+-- A script for wrk. Its arguments are the method and the size of the body. It prints the results as one line of JSON.
 function init(args)
   wrk.method = args[1]
   local bytes = tonumber(args[2])

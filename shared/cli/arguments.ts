@@ -1,7 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { CliError } from './cli-error.ts';
 
-/** What follows the command, read strictly: an unknown option is a CliError that shows the usage. */
+/** Parses the words after the command. An unknown option throws a CliError that shows the usage. */
 export function readArguments<Options extends NonNullable<ParseArgsConfig['options']>>(
   usage: string,
   options: Options,

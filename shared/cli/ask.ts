@@ -1,8 +1,8 @@
 import { request } from 'node:http';
 
 /**
- * Asks 127.0.0.1 on a connection of its own; undefined without an answer within `timeoutMs`. Not with fetch: it refuses
- * some ports where a gateway may well listen, such as 6000.
+ * Sends a request to 127.0.0.1 on a new connection; undefined when no response comes within `timeoutMs`. It does not use
+ * fetch, which refuses some ports that a gateway may listen on, such as 6000.
  */
 export function ask(
   port: number,

@@ -1,11 +1,11 @@
-/** A mistake the user can mend: the message says what is wrong and what to do. */
+/** An error that the user can fix. The message says what is wrong and what to do. */
 export class CliError extends Error {
   override readonly name = 'CliError';
 }
 
-/** Runs a command: a CliError is printed to stderr without its stack and ends with exit code 1. */
+/** Runs a command. A CliError is printed to stderr without its stack; the exit code is 1. */
 export async function runCommand(main: () => void | Promise<void>): Promise<void> {
-  // `npm run diff | head` closes the pipe early: that is no error.
+  // `npm run diff | head` closes the pipe early. That is not an error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });

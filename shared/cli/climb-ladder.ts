@@ -3,9 +3,9 @@ import { type Cell, findDifference, formatMarkdown } from './ladder-grid.ts';
 import { listPairs, type Pair } from './pairs.ts';
 import { readText } from './phase-files.ts';
 import { listPhases, root } from './phases.ts';
-import { type Counts, type Outcome, runProjects, sum } from './run-projects.ts';
+import { type Counts, type ProjectOutcome, runProjects, sum } from './run-projects.ts';
 
-/** What a whole ladder has shown. */
+/** The result of running every suite against every phase. */
 export interface Climb {
   cells: Cell[];
   /** One paragraph each; empty when everything is as expected. */
@@ -23,7 +23,7 @@ export async function climbLadder(print: (line: string) => void): Promise<Climb>
   const stale = checkReadme(cells);
   const checks = {
     passed: cells.filter((cell) => !cell.mustPass && !findDifference(cell)).length,
-    // A pair that must pass and does not is counted by its tests already.
+    // The failed tests of a pair that must pass are counted already.
     failed: cells.filter((cell) => cell.counts.failed === 0 && findDifference(cell)).length + stale.length,
     skipped: 0,
   };
@@ -42,7 +42,7 @@ export async function climbLadder(print: (line: string) => void): Promise<Climb>
 export async function runPairs(
   pairs: Pair[],
   print: (line: string) => void,
-): Promise<{ cells: Cell[]; outcomes: Map<string, Outcome> }> {
+): Promise<{ cells: Cell[]; outcomes: Map<string, ProjectOutcome> }> {
   const outcomes = await runProjects(
     pairs.map(({ project }) => project),
     print,
@@ -51,9 +51,9 @@ export async function runPairs(
   return { cells, outcomes };
 }
 
-/** README.md shows the grid of a machine on which nothing was skipped. */
+/** Compares the grid in README.md, which holds the counts of a run without skipped tests. */
 function checkReadme(cells: Cell[]): string[] {
   if (cells.some(({ counts, mustPass }) => mustPass && (counts.skipped > 0 || counts.failed > 0))) return [];
   if (readText(join(root, 'README.md')).includes(formatMarkdown(cells))) return [];
-  return ['README.md shows another grid than this. Paste what "npm run ladder -- --markdown" prints.'];
+  return ['README.md has a different grid. Replace it with the output of "npm run ladder -- --markdown".'];
 }

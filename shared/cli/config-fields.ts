@@ -1,4 +1,4 @@
-/** Every field of a config by its path, such as `routes[].prefix`. What services and other records hold goes by its own names. */
+/** The paths of all fields of a config, such as `routes[].prefix`. A service has `*` for its name: `services.*.url`. */
 export function listFields(value: unknown, path = ''): string[] {
   if (Array.isArray(value)) return unique(value.flatMap((item) => listFields(item, `${path}[]`)));
   if (typeof value !== 'object' || value === null) return [];
@@ -10,7 +10,7 @@ export function listFields(value: unknown, path = ''): string[] {
   );
 }
 
-/** The words in code that look like the path of a config field: they begin with a section and go on. */
+/** The words in `code` that look like the path of a config field: a section with at least one more part. */
 export function findFieldPaths(code: string[], fields: string[]): string[] {
   const sections = fields.filter((field) => /^\w+$/.test(field));
   const path = new RegExp(`^(?:${sections.join('|')})(?:\\[\\d*\\]|\\.(?:[\\w*-]+|<\\w+>))+$`);

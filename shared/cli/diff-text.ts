@@ -2,14 +2,14 @@ import { formatPatch, structuredPatch } from 'diff';
 import { colour } from './colour.ts';
 import type { FileChange } from './phase-diff.ts';
 
-/** Inherited files first, for they show where a phase hooks in; the README last. */
+/** Sorts inherited files first, because they show where a phase hooks in, and the README last. */
 export function byReadingOrder(a: FileChange, b: FileChange): number {
   const rank = ({ path, kind }: FileChange) =>
     path === 'README.md' ? 3 : ['changed', 'new', 'removed'].indexOf(kind);
   return rank(a) - rank(b);
 }
 
-/** A line per file, with the words for the kinds and the number of lines added and removed. */
+/** A line per file, with the word for its kind and the number of lines added and removed. */
 export function listChanges(changes: FileChange[], words: Record<FileChange['kind'], string>): string[] {
   const width = Math.max(...changes.map(({ path }) => path.length));
   return changes.map(({ path, kind, added, removed }) => {
@@ -18,7 +18,7 @@ export function listChanges(changes: FileChange[], words: Record<FileChange['kin
   });
 }
 
-/** The unified diff of one file; `before` and `after` are the folders as the reader knows them. */
+/** The unified diff of one file. `before` and `after` are the folder names to print. */
 export function formatChange(change: FileChange, before: string, after: string): string {
   const name = (folder: string, absent: FileChange['kind']) =>
     change.kind === absent ? '/dev/null' : `${folder}/${change.path}`;

@@ -12,9 +12,9 @@ Shows what a phase adds: a summary of its files, then the diff.
   npm run diff -- 3          the step into phase 3
   npm run diff -- 1 4        everything between two phases
 
-  --stat        the summary alone
-  --name-only   the paths of the files that differ, one per line
-  --all         the diff of README.md too; without it only its lines are counted
+  --stat        only the summary
+  --name-only   only the paths of the files that differ, one per line
+  --all         also the diff of README.md; without it only its lines are counted
   --help        this text`;
 
 interface Options {

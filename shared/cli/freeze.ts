@@ -10,7 +10,7 @@ import { findPhase, listPhases, root } from './phases.ts';
 const usage = `npm run freeze -- PHASE --why "REASON"
 
 Records the hash of a phase in phases/phases.lock.json, and the reason in phases/ERRATA.md.
-The first recording of a phase needs no reason and adds none. The ids of the tags are recorded too: see npm run tags.
+The first recording of a phase needs no reason and writes none. The ids of the tags are recorded too: see npm run tags.
   --help   this text`;
 
 const errataFile = join(root, 'phases', 'ERRATA.md');
@@ -42,7 +42,7 @@ function freeze(words: string[], reason: string | undefined): string {
   if (recorded === hash) {
     if (isDeepStrictEqual(tags, lock.tags)) return `${name} is as recorded. Nothing was written.`;
     writeLock({ ...lock, tags });
-    return `${name} is as recorded. The ids of the tags are new and were written.\nNext: npm run docs -- docs/workshop.md, where they stand.`;
+    return `${name} is as recorded. The ids of the tags have changed and were recorded.\nNext: npm run docs -- docs/workshop.md, which shows them.`;
   }
   if (recorded !== undefined && !why) {
     throw new CliError(`${name} is frozen: say why it changes. npm run freeze -- ${number} --why "REASON"`);
@@ -52,7 +52,7 @@ function freeze(words: string[], reason: string | undefined): string {
   if (recorded !== undefined) {
     appendFileSync(errataFile, `- ${new Date().toISOString().slice(0, 10)}, ${name}: ${why}\n`);
   }
-  return `${name} is frozen as ${hash.slice(0, 12)}. The ids of the tags have changed.\nNext: npm run docs -- docs/workshop.md, where they stand, then npm test, then commit phases/ as a whole.`;
+  return `${name} is frozen as ${hash.slice(0, 12)}. The ids of the tags have changed.\nNext: npm run docs -- docs/workshop.md, which shows them, then npm test, then commit all of phases/.`;
 }
 
 await runCommand(main);

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { CliError } from './cli-error.ts';
 import { root } from './phases.ts';
 
-/** Runs git in the root folder and returns how it ended. A CliError says so when there is no git. */
+/** Runs git in the root folder and returns the result. Throws a CliError when git cannot be started. */
 export function git(words: string[], input?: string | Buffer) {
   const result = spawnSync('git', words, { cwd: root, input, encoding: 'utf8', maxBuffer: Infinity });
   if (!result.error) return result;

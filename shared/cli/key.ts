@@ -5,31 +5,31 @@ import { refuseWords } from './option-values.ts';
 
 const usage = `npm run key -- NAME
 
-Makes a new API key for the client NAME and prints the config entry that admits it.
-NAME: 1 to 64 letters, digits, dots, dashes or underscores; "anonymous" is taken by callers without a key.
+Makes a new API key for the client NAME and prints the config entry for it.
+NAME: 1 to 64 letters, digits, dots, dashes or underscores; "anonymous" is reserved for callers without a key.
   --help   this text`;
 
 await runCommand(() => {
   const { values, positionals } = readArguments(usage, { help: { type: 'boolean', short: 'h' } });
   if (values.help) return console.log(usage);
-  const [name, ...surplus] = positionals;
+  const [name, ...extra] = positionals;
   if (name === undefined) throw new CliError(`Name the client.\n\n${usage}`);
-  refuseWords(usage, surplus);
+  refuseWords(usage, extra);
   if (!/^[\w.-]{1,64}$/.test(name) || name === 'anonymous')
-    throw new CliError(`"${name}" cannot name a client.\n\n${usage}`);
+    throw new CliError(`"${name}" is not a valid client name.\n\n${usage}`);
 
   const key = `gw_${randomBytes(32).toString('base64url')}`;
   const digest = createHash('sha256').update(key).digest('hex');
-  console.log(`A new key for ${name}. It is shown this once; the config keeps only its SHA-256.
+  console.log(`A new key for ${name}. It is shown only once; the config holds only its SHA-256.
 
   key      ${key}
   SHA-256  ${digest}
 
-1. Copy the gateway.json of a phase from 2 on (the phases are frozen), and add this to "clients" of the copy:
+1. Copy the gateway.json of phase 2 or later (the phases are frozen), and add this to "clients" in the copy:
 
   { "id": "${name}", "keySha256": ["${digest}"] }
 
-   If ${name} is there already, add only the digest to its keySha256: both keys work while you change over.
+   If ${name} is there already, add only the digest to its keySha256. Both keys work until you remove one.
 2. Start the gateway with the copy: npm start -- --config FILE
 3. Give the key to the client, which sends it as X-API-Key:
 

@@ -1,12 +1,12 @@
 import type { Pair } from './pairs.ts';
 import { type Counts, formatCounts } from './run-projects.ts';
 
-/** A pair and what came of it. */
+/** A pair and the counts of its tests. */
 export interface Cell extends Pair {
   counts: Counts;
 }
 
-/** How a cell differs from the expected grid, in which phase N passes suites 1 to N and fails every later one. */
+/** How a cell differs from the expected grid, in which phase N passes suites 1 to N only; undefined if it does not. */
 export function findDifference({ phase, suite, mustPass, counts }: Cell): string | undefined {
   const pair = `phase ${phase.number}, suite ${suite}`;
   const { passed, failed } = counts;
@@ -17,7 +17,7 @@ export function findDifference({ phase, suite, mustPass, counts }: Cell): string
   return undefined;
 }
 
-/** What stands in a cell: 'ok 61', 'ok 40, 21 skipped', 'fails'; '3 failed' where all must pass, 'none' without tests. */
+/** The text of a cell: 'ok 61', 'ok 40, 21 skipped', 'fails'; '3 failed' where all must pass, 'none' without tests. */
 export function formatCell({ mustPass, counts: { passed, failed, skipped } }: Cell): string {
   if (failed > 0) return mustPass ? `${failed} failed` : 'fails';
   if (passed === 0) return 'none';

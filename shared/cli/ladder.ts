@@ -15,7 +15,7 @@ async function main(): Promise<void> {
     markdown: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   });
-  if (positionals.length > 0) throw new CliError(`The ladder takes no names.\n\n${usage}`);
+  if (positionals.length > 0) throw new CliError(`npm run ladder takes only options.\n\n${usage}`);
   if (values.help) console.log(usage);
   else await climb(values.markdown ?? false);
 }

@@ -18,9 +18,9 @@ export function readPort(option: string, value: string | undefined, fallback: nu
   return readNumber(option, value, fallback, [0, 65535]);
 }
 
-/** Refuses words that a command has no use for. */
+/** Throws a CliError for a word that the command does not take. */
 export function refuseWords(usage: string, [word]: string[]): void {
-  // "npm run phase:1 --port 3100" without the "--": npm keeps the option and hands over only its value.
+  // "npm run phase:1 --port 3100" lacks the "--": npm takes the option for itself and passes on only its value.
   if (word)
     throw new CliError(`Did not expect "${word}". Options of an npm script go after "--".\n\n${usage}`);
 }

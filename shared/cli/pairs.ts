@@ -1,17 +1,17 @@
 import type { Phase } from './phases.ts';
 
-/** One suite of the contract held against one phase. */
+/** One suite of the contract, to be run against one phase. */
 export interface Pair {
   phase: Phase;
-  /** The number of the phase whose promises the suite tests. */
+  /** The number of the phase that the suite belongs to. */
   suite: number;
   /** The vitest project that runs it: 'phase-3/suite-1'. */
   project: string;
-  /** A phase keeps the promises of every phase up to itself, and none of a later one. */
+  /** True for the suites up to the own one of the phase. The suite of a later phase must fail. */
   mustPass: boolean;
 }
 
-/** Every suite against every phase, phase by phase; of a row of one's own, the name and the level take their place. */
+/** Every suite against every phase, row by row. `suites` and `nameOf` serve rows such as the workspace. */
 export function listPairs(phases: Phase[], suites = phases, nameOf = nameRow): Pair[] {
   return phases.flatMap((phase) =>
     suites.map(({ number: suite }) => ({

@@ -1,7 +1,7 @@
 import { structuredPatch } from 'diff';
 import { readPhaseFiles } from './phase-files.ts';
 
-/** What became of one file between two phases; `added` and `removed` count lines as a diff does. */
+/** The change of one file between two phases. `added` and `removed` count lines, as in a diff. */
 export interface FileChange {
   path: string;
   kind: 'new' | 'changed' | 'removed' | 'unchanged';
@@ -32,7 +32,7 @@ function compareFile(path: string, before: string | undefined, after: string | u
   return { path, kind, ...countLines(before ?? '', after ?? ''), before: before ?? '', after: after ?? '' };
 }
 
-/** Added and removed lines; a line that was altered counts in both. */
+/** Added and removed lines; a changed line counts in both. */
 function countLines(before: string, after: string): { added: number; removed: number } {
   const lines = structuredPatch('', '', before, after, '', '', { context: 0 }).hunks.flatMap(
     (hunk) => hunk.lines,
@@ -41,7 +41,7 @@ function countLines(before: string, after: string): { added: number; removed: nu
   return { added: count('+'), removed: count('-') };
 }
 
-/** Lines added and removed in the TypeScript files that both phases have: what the step budget limits. */
+/** Lines added and removed in the TypeScript files that both phases have. test/phases.test.ts limits this number. */
 export function inheritedLines(changes: FileChange[]): number {
   return changes
     .filter(({ path, kind }) => kind === 'changed' && path.endsWith('.ts'))

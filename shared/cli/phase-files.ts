@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 
-/** Every file of a phase by its path inside the folder (with `/`), sorted; texts have LF line ends. Dot files do not count. */
+/** The files of a phase by path inside the folder (with `/`), sorted, without dot files. Texts have LF line ends. */
 export function readPhaseFiles(folder: string): Map<string, string> {
   const paths = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -11,7 +11,7 @@ export function readPhaseFiles(folder: string): Map<string, string> {
   return new Map(paths.map((path) => [path, readText(join(folder, path))]));
 }
 
-/** A text file with LF line ends, whatever the checkout made of them. */
+/** A text file with LF line ends. On Windows git may check files out with CRLF. */
 export function readText(path: string): string {
   return readFileSync(path, 'utf8').replaceAll('\r\n', '\n');
 }

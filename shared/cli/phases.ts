@@ -28,7 +28,7 @@ export function listPhases(): Phase[] {
     .sort((a, b) => a.number - b.number);
 }
 
-/** The phase called '3' or '3-rate-limiting', the newest if undefined; a CliError names what there is. */
+/** The phase called '3' or '3-rate-limiting'; undefined: the newest. An unknown name throws a CliError with the list. */
 export function findPhase(word: string | undefined): Phase {
   const phases = listPhases();
   const phase =

@@ -9,8 +9,8 @@ import { findPhase, listPhases, type Phase } from './phases.ts';
 
 const usage = `npm run propagate -- PHASE FILE
 
-Carries a fix made in FILE of PHASE, not yet committed, into every later phase by a three-way merge.
-Stops at the first conflict and leaves that file as it was.
+Merges an uncommitted fix in FILE of PHASE into every later phase (three-way merge).
+Stops at the first conflict; that file is not changed.
   npm run propagate -- 1 forward.ts
   --help   this text`;
 
@@ -34,11 +34,12 @@ function propagate([word, file, ...rest]: string[]): void {
   const before = committedText(origin, file);
   if (before === fixed) {
     throw new CliError(
-      `phases/${origin.name}/${file} is as committed. Make the fix first, commit it after this command.`,
+      `phases/${origin.name}/${file} has no uncommitted change. Make the fix first, and commit it after this command.`,
     );
   }
   const later = listPhases().filter(({ number }) => number > origin.number);
-  if (later.length === 0) throw new CliError(`${origin.name} is the newest phase: none needs the fix.`);
+  if (later.length === 0)
+    throw new CliError(`${origin.name} is the newest phase: there is no later phase to merge into.`);
   const texts = later.map((phase) => ({ phase, text: textOf(phase, file) }));
 
   const touched = [origin];
@@ -47,11 +48,11 @@ function propagate([word, file, ...rest]: string[]): void {
     if (merge.conflicts) {
       console.log(merge.text.match(/^<{7} .*?^>{7} .*?$/gms)?.join('\n'));
       throw new CliError(
-        `${phase.name}: conflict, shown above. Phases from here on are untouched. ${mend(phase, file)}`,
+        `${phase.name}: conflict, shown above. This phase and later ones are unchanged. ${describeFix(phase, file)}`,
       );
     }
     if (merge.text === text) {
-      console.log(`${phase.name}: already has it`);
+      console.log(`${phase.name}: already has the fix`);
     } else {
       writeFileSync(join(phase.folder, file), merge.text);
       console.log(`${phase.name}: merged`);
@@ -62,9 +63,9 @@ function propagate([word, file, ...rest]: string[]): void {
   for (const { number } of touched) console.log(`  npm run freeze -- ${number} --why "REASON"`);
 }
 
-function mend(phase: Phase, file: string): string {
-  const carryOn = `npm run propagate -- ${phase.number} ${file}`;
-  return `Next: make the fix in phases/${phase.name}/${file} by hand, then carry it on from there: ${carryOn}`;
+function describeFix(phase: Phase, file: string): string {
+  const command = `npm run propagate -- ${phase.number} ${file}`;
+  return `Next: make the fix in phases/${phase.name}/${file} by hand, then continue from there: ${command}`;
 }
 
 function textOf(phase: Phase, file: string): string {
@@ -79,7 +80,7 @@ function committedText(phase: Phase, file: string): string {
   const { status, stdout, stderr } = git(['show', `HEAD:./${path}`]);
   if (status === 0) return stdout.replaceAll('\r\n', '\n');
   throw new CliError(
-    `The last commit does not hold ${path}, so there is nothing to compare with. git says: ${stderr.trim()}`,
+    `The last commit does not contain ${path}, so there is nothing to compare with. git says: ${stderr.trim()}`,
   );
 }
 

@@ -1,12 +1,12 @@
-// What differs from run to run and from machine to machine.
+// Parts of an output that differ between runs or machines.
 const volatile = new RegExp(
   [
     /gw_[\w-]{43}/, // a new key,
     /\b[\da-f]{64}\b/, // and its digest
-    /\b\d{4}-\d\d-\d\d(?:T[\d:.]+Z|_[\d-]{8})/, // points in time
+    /\b\d{4}-\d\d-\d\d(?:T[\d:.]+Z|_[\d-]{8})/, // dates and times
     /(?<="time":)\d+/,
     /(?<="durationMs":)[\d.]+| *\b\d+ ms\b|(?<=\bin )\d+ s\b|\b\d+\.\d{6}\b/, // durations
-    /(?<=127\.0\.0\.1:)\d{5}\b/, // ports that are picked
+    /(?<=127\.0\.0\.1:)\d{5}\b/, // ports chosen by the system
     /(?<=curl\/)[\d.]+/, // curl's version,
     /(?<=^curl: \(\d+\) ).*$/, // and its wording of an error
   ]
@@ -20,16 +20,16 @@ const countdown = /(?<=^retry-after: )\d+|(?<=^ratelimit: .*;t=)\d+/gim;
 const toleranceSeconds = 5;
 
 /**
- * Whether two outputs of a command say the same. Keys, digests, times, durations, picked ports and what
- * curl says of itself are ignored; the seconds of Retry-After and RateLimit may differ by 5.
+ * True when two outputs of a command agree. Keys, digests, times, durations, ports chosen by the system, and curl's
+ * version and error texts are ignored. The seconds of Retry-After and RateLimit may differ by 5.
  */
 export function agree(before: string, after: string): boolean {
-  if (settle(before) !== settle(after)) return false;
+  if (maskVolatile(before) !== maskVolatile(after)) return false;
   const then = secondsIn(before);
   const now = secondsIn(after);
   return then.every((seconds, index) => Math.abs(seconds - (now[index] ?? Infinity)) <= toleranceSeconds);
 }
 
-const settle = (text: string) => text.replaceAll(volatile, '…').replaceAll(countdown, '…');
+const maskVolatile = (text: string) => text.replaceAll(volatile, '…').replaceAll(countdown, '…');
 
 const secondsIn = (text: string) => [...text.matchAll(countdown)].map(([digits]) => Number(digits));

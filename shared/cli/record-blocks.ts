@@ -14,7 +14,7 @@ export interface Recording {
   end: number;
   /** Number of the phase in the comment above the block; undefined when the commands need no gateway. */
   phase: string | undefined;
-  /** Whether the comment above the block wants the commands to run in a copy of the repository. */
+  /** True when the comment above the block asks for a copy of the repository to run the commands in. */
   inCopy: boolean;
   commands: RecordedCommand[];
 }
@@ -45,7 +45,7 @@ export function findRecordings(markdown: string): Recording[] {
   return recordings;
 }
 
-/** The Markdown text with the commands and outputs of these recordings, which were found in it. */
+/** Writes recordings back into the Markdown text in which they were found. */
 export function writeRecordings(markdown: string, recordings: Recording[]): string {
   const lines = markdown.split('\n');
   for (const { begin, end, commands } of recordings.toReversed()) {
@@ -75,7 +75,7 @@ function splitCommands(lines: string[]): RecordedCommand[] {
   return entries;
 }
 
-/** Takes the comments of the next command from the end of what stands before it. */
+/** Removes the comments of the next command from the end of `lines`, and returns them. */
 function takeComments(lines: string[]): string[] {
   let first = lines.length;
   while (lines[first - 1]?.startsWith('# ')) first -= 1;

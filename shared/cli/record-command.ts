@@ -8,12 +8,12 @@ import type { Ports } from './record-gateway.ts';
 const commandBudgetMs = 60_000;
 const scripts: Record<string, string> = manifest.scripts;
 
-/** True when there is a curl to run. */
+/** True when curl is on PATH. */
 export const curlAvailable = spawnSync('curl', ['--version'], { windowsHide: true }).status === 0;
 
 /**
- * Runs a documented command without a shell and returns what it prints, with the ports of the documents. A CliError
- * says why a command cannot be recorded; a command that merely fails is recorded with its message.
+ * Runs a documented command without a shell and returns its output, with the ports that the documents show. Throws a
+ * CliError for a command that cannot be recorded. A command that fails is recorded with its message.
  */
 export async function runDocumented(command: string, ports: Ports, folder = root): Promise<string> {
   const words = splitWords(changePorts(command, ports));
@@ -30,11 +30,11 @@ export async function runDocumented(command: string, ports: Ports, folder = root
   const output = await execute(...resolveProgram(program, args), { cwd: folder, env });
   const back = new Map([...ports].map(([documented, real]) => [real, documented]));
   const text = changePorts(output.replaceAll('\r\n', '\n'), back).trimEnd();
-  // These fields depend on the day and on curl's own connection.
+  // These fields depend on the day and on curl's connection.
   return program === 'curl' ? text.replaceAll(/^(?:date|connection|keep-alive): .*\n?/gim, '') : text;
 }
 
-/** The words of a command line. Quotes work as in sh, but a `$` means nothing. */
+/** The words of a command line. Quotes work as in sh; `$` is an ordinary character. */
 export function splitWords(line: string): string[] {
   const words = line.match(/(?:[^\s"']|"(?:\\.|[^"\\])*"|'[^']*')+/g) ?? [];
   return words.map((word) =>
@@ -51,14 +51,14 @@ function resolveProgram(program: string | undefined, args: string[]): [string, s
   if (program === 'curl') {
     if (!curlAvailable)
       throw new CliError('curl is not on PATH. Get it from https://curl.se, then try again.');
-    // Without ~/.curlrc, proxies and the progress bar, but with errors.
+    // Ignore ~/.curlrc and proxies; print errors, but no progress bar.
     const plain = ['-q', '-sS', '--noproxy', '*', '--max-time', '30'];
     return ['curl', [...plain, ...args.map((word) => (word === '/dev/null' ? devNull : word))]];
   }
   throw new CliError('A recorded command begins with curl, npm run or node.');
 }
 
-/** npm is a batch file on Windows, which only a shell could start; so its script is started instead. */
+/** On Windows npm is a batch file, which needs a shell. So the file that the npm script runs is started directly. */
 function resolveScript([name = '', dashes, ...args]: string[]): string[] {
   const [, file, words] = /^(?:node --import )?tsx (\S+)(.*)$/.exec(scripts[name] ?? '') ?? [];
   if (file === undefined)
@@ -71,11 +71,11 @@ function execute(program: string, args: string[], where: ExecFileOptions): Promi
   const options = { ...where, encoding: 'utf8' as const, timeout: commandBudgetMs, windowsHide: true };
   return new Promise((resolve, reject) => {
     execFile(program, args, options, (error, stdout, stderr) => {
-      // Any exit code will do: what a command prints when it fails is worth showing, too.
+      // Any exit code is accepted: documents also show commands that fail.
       if (error && typeof error.code !== 'number') {
         reject(new CliError(`${program} ended without an exit code: ${error.message}`));
       } else {
-        // An answer may end without a line end; the message of curl still begins on a line of its own.
+        // A response body may lack a final newline. curl's message then still begins on a new line.
         resolve([stdout, stderr].filter(Boolean).join(stdout.endsWith('\n') ? '' : '\n'));
       }
     });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { root } from './phases.ts';
 import { runDocumented } from './record-command.ts';
 
-/** The folders of the repository that hold nothing of it. */
+/** The folders in the root folder that are not part of the repository. */
 export const foreignFolders = [
   'node_modules',
   '.git',
@@ -15,7 +15,7 @@ export const foreignFolders = [
   'coverage',
 ];
 
-// What the documents show in place of the temporary folder.
+// The documents show this path instead of the temporary folder.
 const documentedHome = '/home/me';
 
 /** Calls `use` with a function that runs documented commands in a fresh copy of the repository, without its history. */

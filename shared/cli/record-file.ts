@@ -18,7 +18,7 @@ export interface Difference {
   real: string;
 }
 
-/** What came of running the recordings of a document again. */
+/** The result of running the recordings of a document again. */
 export interface Rerun {
   commands: number;
   differences: Difference[];
@@ -38,7 +38,7 @@ export function listRecordedFiles(folder = root): string[] {
     });
 }
 
-/** Runs the recordings of a Markdown file again, block by block. A CliError names the file and line it is about. */
+/** Runs the recordings of a Markdown file again, block by block. A CliError names the file and the line of the block. */
 export async function rerunFile(file: string): Promise<Rerun> {
   const markdown = readText(join(root, file));
   const recordings = findRecordings(markdown);
@@ -55,7 +55,7 @@ export async function rerunFile(file: string): Promise<Rerun> {
   return { commands, differences, text: writeRecordings(markdown, recordings) };
 }
 
-/** Puts the real output into the recording where it differs, and says where that was. */
+/** Writes the real output into the recording where it differs, and returns the differences. */
 async function rerun({ phase, inCopy, commands }: Recording): Promise<Difference[]> {
   const runAll = async (ports: Ports, run = runDocumented) => {
     const differences: Difference[] = [];
@@ -70,7 +70,7 @@ async function rerun({ phase, inCopy, commands }: Recording): Promise<Difference
   };
   if (phase !== undefined) return withGateway(findPhase(phase), runAll);
   if (commands.some(({ command }) => command.startsWith('curl '))) {
-    throw new CliError('Say above the block which gateway curl calls: <!-- recorded against phase 1 -->');
+    throw new CliError('Name the phase that curl calls above the block: <!-- recorded against phase 1 -->');
   }
   return inCopy ? withCopy((run) => runAll(noGateway, run)) : runAll(noGateway);
 }

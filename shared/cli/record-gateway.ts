@@ -5,16 +5,16 @@ import { defaultPorts, startDemoServices } from '../upstreams/demo-services.ts';
 import { CliError } from './cli-error.ts';
 import type { Phase } from './phases.ts';
 import { redirectConfig } from './run-config.ts';
-import { startGateway } from './run-gateway.ts';
+import { startPhase } from './run-gateway.ts';
 import { findPorts } from './run-ports.ts';
 
-/** From the ports that the documents show to those really in use. */
+/** Maps the ports that the documents show to the ports in use. */
 export type Ports = ReadonlyMap<number, number>;
 
 const documentedPort = 3000;
 const documentedAdminPort = 9464;
 
-/** Calls `use` beside a fresh gateway of the phase and fresh demo services, all on free ports, and ends them. */
+/** Starts a gateway of the phase and the demo services on free ports, calls `use`, and stops them. */
 export async function withGateway<T>(phase: Phase, use: (ports: Ports) => Promise<T>): Promise<T> {
   delete process.env.REDIS_URL; // recordings show the embedded Redis, which is empty at every start
   const [port = 0, adminPort = 0, inventory = 0, orders = 0] = await findFourDigitPorts();
@@ -25,7 +25,7 @@ export async function withGateway<T>(phase: Phase, use: (ports: Ports) => Promis
   const keep = (line: string) => {
     output += `${line}\n`;
   };
-  const gateway = startGateway(phase, { port, adminPort }, config, { onLog: keep, onError: keep });
+  const gateway = startPhase(phase, { port, adminPort }, config, { onLog: keep, onError: keep });
   try {
     if (!(await gateway.ready())) throw new CliError(`Phase ${phase.name} does not start:\n${output}`);
     const ports = new Map([
@@ -42,7 +42,7 @@ export async function withGateway<T>(phase: Phase, use: (ports: Ports) => Promis
   }
 }
 
-/** Four ports with as many digits as those in the documents: a body that names one keeps its Content-Length. */
+/** Four free ports of four digits, as in the documents: a body that contains a port keeps its Content-Length. */
 async function findFourDigitPorts(): Promise<number[]> {
   for (;;) {
     const first = 5000 + Math.floor(Math.random() * 4990);

@@ -7,10 +7,10 @@ import { listRecordedFiles, rerunFile } from './record-file.ts';
 
 const usage = `npm run docs -- [FILE ...] [options]
 
-Runs the commands in the \`\`\`console blocks of Markdown files and writes down what they print. A line that begins with
-"$ " is a command: curl, npm run or node. <!-- recorded against phase 3 --> above a block gives it a fresh gateway of
-that phase; <!-- recorded in a copy of the repository --> gives it a copy that it may write to. Without a FILE: every
-Markdown file that has such blocks.
+Runs the commands in the \`\`\`console blocks of Markdown files and records their output. A line that begins with "$ "
+is a command: curl, npm run or node. <!-- recorded against phase 3 --> above a block starts a new gateway of that phase
+for it; <!-- recorded in a copy of the repository --> runs it in a copy that it may change. Without a FILE: every Markdown
+file that has such blocks.
   --check   write nothing; exit code 1 when an output differs from what is shown
   --help    this text
 
@@ -41,13 +41,13 @@ async function record(file: string, check: boolean): Promise<number> {
       console.error(`${file}: $ ${command}\n--- shown\n${shown}\n--- real\n${real}\n`);
   } else {
     writeFileSync(join(root, file), text);
-    console.log(`${counted}, ${differences.length} written anew`);
+    console.log(`${counted}, ${differences.length} updated`);
   }
   return differences.length;
 }
 
 function findFile(word: string): string {
-  // npm runs its scripts in the root folder; INIT_CWD is where the user stands.
+  // npm runs scripts in the root folder; INIT_CWD is the current folder of the user.
   const path = resolve(process.env.INIT_CWD ?? process.cwd(), word);
   if (!existsSync(path)) throw new CliError(`There is no file ${path}.`);
   const file = relative(root, path).split(sep).join('/');

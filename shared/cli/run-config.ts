@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { defaultPorts } from '../upstreams/demo-services.ts';
 
 /**
- * The config that looks for the demo services on the given ports: the file itself where these are the default
- * ones, else a copy in `folder`. Works on the text, so that the gateway finds every mistake as the user made it.
+ * Returns the path of a config that has the demo services on the given ports: `file` itself for the default ports,
+ * otherwise a copy in `folder`. It replaces text and does not parse it, so that the gateway reports mistakes in the file.
  */
 export async function redirectConfig(
   file: string,

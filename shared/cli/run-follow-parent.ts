@@ -1,16 +1,16 @@
-// Loaded into each gateway by --import, before its server.ts, which knows nothing of it.
+// run-gateway.ts loads this file into each gateway with --import, before server.ts, which does not depend on it.
 
-// Told to stop: as by SIGTERM, which Windows does not have.
+// A message means stop. It acts like SIGTERM, which Windows does not have.
 process.once('message', () => {
   if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(143);
 });
 
-// The run command is gone, and with it the services and whoever read the log: not even process.exit(), because
-// pino flushes its last lines there and tries for ever when nobody reads them.
+// The run command has ended, and with it the demo services and the reader of stdout. process.exit() is not enough:
+// pino flushes its last lines there, and never finishes when stdout has no reader.
 process.once('disconnect', end);
 if (!process.connected) end();
 
-// The listeners keep the process alive for the channel's sake; the gateway alone should decide that.
+// The listeners keep the channel open, and an open channel keeps the process alive. unref() undoes that.
 process.channel?.unref();
 
 function end(): void {

@@ -9,29 +9,29 @@ import { ask } from './ask.ts';
 import { type Phase, root } from './phases.ts';
 
 const readyMs = 30_000;
-// A gateway gives its requests 10 s to finish; one that takes longer than this is stuck.
+// A gateway drains for 10 s at most. One that runs longer than this is killed.
 const stopMs = 12_000;
 const followParent = new URL('./run-follow-parent.ts', import.meta.url).href;
 
 /** One gateway process. */
-export interface Gateway {
+export interface GatewayProcess {
   readonly url: string;
-  /** Exit code, or 128 + number of the signal that ended it; all its output has been passed on by then. */
+  /** Resolves with the exit code, or 128 + the number of the signal, after all output has been passed on. */
   readonly ended: Promise<number>;
-  /** Resolves with true when GET /health answers 200, with false when that does not happen in time. */
+  /** True when GET /health answers 200; false when the process ends or 30 s pass before. */
   ready(): Promise<boolean>;
-  /** Lets it finish what is in flight, and waits for its end. */
+  /** Lets it finish the requests in flight and waits until it has ended. */
   stop(): Promise<void>;
   kill(): void;
 }
 
-/** Where a gateway listens, for its clients and for those who run it. */
+/** The public port and the admin port of a gateway. */
 export interface GatewayPorts {
   port: number;
   adminPort: number;
 }
 
-/** Takes the output of a gateway line by line: `onLog` its stdout, `onError` its stderr. */
+/** Receives the output of a gateway line by line: `onLog` its stdout, `onError` its stderr. */
 export interface Output {
   onLog(line: string): void;
   onError(line: string): void;
@@ -41,13 +41,13 @@ export interface Output {
  * Starts the server.ts of a phase. From phase 5 on it listens on the admin port too. `env` is added to the
  * environment of this process.
  */
-export function startGateway(
+export function startPhase(
   phase: Phase,
   { port, adminPort }: GatewayPorts,
   configFile: string,
   { onLog, onError }: Output,
   env: Record<string, string> = {},
-): Gateway {
+): GatewayProcess {
   const url = `http://127.0.0.1:${port}`;
   const child = fork(join(phase.folder, 'server.ts'), {
     execArgv: ['--import', 'tsx', '--import', followParent],
@@ -62,8 +62,8 @@ export function startGateway(
       GATEWAY_CONFIG: configFile,
     },
     silent: true,
-    // In a group of its own, so that Ctrl-C in a terminal reaches only the run command, which passes it on
-    // once. On Windows this would open a window.
+    // A process group of its own: Ctrl-C in a terminal then reaches only the run command, which passes it on
+    // once. On Windows `detached` would open a console window.
     detached: process.platform !== 'win32',
   });
   forEachLine(child.stdout, onLog);
@@ -87,7 +87,7 @@ export function startGateway(
       return false;
     },
     async stop() {
-      // Not disconnect(): after it Node never emits 'close'. The callback takes the error of a child just gone.
+      // Not disconnect(): Node emits no 'close' after it. The callback gets the error if the child has just ended.
       if (child.connected) child.send('stop', () => undefined);
       const timer = setTimeout(() => child.kill('SIGKILL'), stopMs);
       await ended;

@@ -1,16 +1,18 @@
 import pretty from 'pino-pretty';
 
-const told = ['method', 'path', 'route', 'service', 'status', 'durationMs', 'client', 'refusedBy'];
+const inMessage = ['method', 'path', 'route', 'service', 'status', 'durationMs', 'client', 'refusedBy'];
+// Left out, so that a request fits on one line. --json shows them.
+const details = ['source', 'upstreamMs', 'bytesOut', 'limit'];
 
 const prettify = pretty.prettyFactory({
   colorize: pretty.isColorSupported && process.stdout.isTTY,
   translateTime: 'SYS:HH:MM:ss',
-  ignore: ['pid', 'hostname', ...told].join(','),
+  ignore: ['pid', 'hostname', ...inMessage, ...details].join(','),
   singleLine: true,
   messageFormat: (line) => (line.msg === 'request' ? describeRequest(line) : describeOther(line)),
 });
 
-/** A JSON log line of a gateway as a line for people; what is not JSON stays as it is. */
+/** Formats a JSON log line of a gateway for people. A line that is not JSON is returned unchanged. */
 export function prettifyLine(line: string): string {
   return prettify(line).trimEnd();
 }

@@ -6,7 +6,7 @@ import { CliError } from './cli-error.ts';
 import { readNumber, readPort, refuseWords } from './option-values.ts';
 import { findPhase, listPhases, type Phase } from './phases.ts';
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface RunOptions {
   phase: Phase;
   port: number;
@@ -40,21 +40,21 @@ export const runArguments = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
-/** What the usage of such a command says about them. */
+/** The lines about these options in the usage of such a command. */
 export const runArgumentsHelp = `\
-  --port NUMBER             where the gateway listens; default ${defaultPort}, 0 picks a free one
-  --admin-port NUMBER       where its admin listener listens, from phase ${firstPhaseWithAdmin} on; default ${defaultAdminPort}, 0 picks a
-                            free one, as it does without this option when --port is 0
+  --port NUMBER             port of the gateway; default ${defaultPort}, 0 picks a free one
+  --admin-port NUMBER       port of its admin listener, from phase ${firstPhaseWithAdmin} on; 0 picks a free one;
+                            default ${defaultAdminPort}, or 0 when --port is 0
   --config FILE             your own config instead of the gateway.json of the phase
-  --instances NUMBER        that many gateways on consecutive ports; default 1
+  --instances NUMBER        number of gateways, on consecutive ports; default 1
                             (from phase ${firstPhaseWithRedis} on they share a real Redis: set REDIS_URL)
-  --no-services             leave the demo services out
-  --inventory-port NUMBER   where inventory listens; default ${defaultPorts.inventory}, 0 picks a free one
-  --orders-port NUMBER      where orders listens; default ${defaultPorts.orders}, 0 picks a free one
-  --json                    the logs as they are, on stdout; everything else goes to stderr
+  --no-services             do not start the demo services
+  --inventory-port NUMBER   port of the service inventory; default ${defaultPorts.inventory}, 0 picks a free one
+  --orders-port NUMBER      port of the service orders; default ${defaultPorts.orders}, 0 picks a free one
+  --json                    prints the logs unchanged, on stdout; everything else goes to stderr
   --help                    this text
 
-REDIS_URL and LOG_LEVEL reach the gateway; the ports, hosts and GATEWAY_CONFIG are set by this command.`;
+REDIS_URL and LOG_LEVEL are passed to the gateway; this command sets its ports, hosts and GATEWAY_CONFIG.`;
 
 const usage = `Runs a phase of the gateway with the demo services.
 
@@ -65,20 +65,20 @@ const usage = `Runs a phase of the gateway with the demo services.
 
 ${runArgumentsHelp}`;
 
-/** Reads the command line; `undefined` after printing the help. A CliError says what is allowed. */
+/** Reads the command line; undefined after printing the help. A wrong option throws a CliError. */
 export function readRunOptions(): RunOptions | undefined {
   const { values, positionals } = readArguments(usage, runArguments);
   if (values.help) {
     console.log(usage);
     return undefined;
   }
-  const [word, ...surplus] = positionals;
+  const [word, ...extra] = positionals;
   const phase = findPhase(word);
-  refuseWords(usage, surplus);
+  refuseWords(usage, extra);
   return toRunOptions(phase, values);
 }
 
-/** Checks the values of the options. A CliError says what is allowed. */
+/** Checks the values of the options. A wrong value throws a CliError. */
 export function toRunOptions(phase: Phase, values: RunValues): RunOptions {
   const instances = readNumber('instances', values.instances, 1, [1, maxInstances]);
   if (instances > 1 && phase.number >= firstPhaseWithRedis) requireRedis(phase);
@@ -104,7 +104,7 @@ type RunValues = ReturnType<typeof readArguments<typeof runArguments>>['values']
 
 function requireRedis({ number }: Phase): void {
   if (process.env.REDIS_URL) return;
-  throw new CliError(`Several instances of phase ${number} count in one Redis, and REDIS_URL is not set. Start one:
+  throw new CliError(`Several instances of phase ${number} need one shared Redis, but REDIS_URL is not set. Start a Redis:
 
   docker compose up -d redis        (in this folder)
   sudo apt install redis-server     (Debian, Ubuntu; it starts by itself)
@@ -117,7 +117,7 @@ Then set REDIS_URL=redis://127.0.0.1:6379 in the environment and run this comman
 }
 
 function existing(file: string): string {
-  // npm runs its scripts in the root folder; INIT_CWD is where the user stands.
+  // npm runs scripts in the root folder; INIT_CWD is the current folder of the user.
   const path = resolve(process.env.INIT_CWD ?? process.cwd(), file);
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
     throw new CliError(`There is no file ${path}. --config takes the path of a gateway config.`);

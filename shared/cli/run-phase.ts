@@ -4,22 +4,22 @@ import { join } from 'node:path';
 import { type DemoServices, startDemoServices } from '../upstreams/demo-services.ts';
 import { CliError } from './cli-error.ts';
 import { redirectConfig } from './run-config.ts';
-import { type Gateway, type GatewayPorts, startGateway } from './run-gateway.ts';
+import { type GatewayPorts, type GatewayProcess, startPhase } from './run-gateway.ts';
 import { greet } from './run-greeting.ts';
 import { prettifyLine } from './run-log.ts';
 import type { RunOptions } from './run-options.ts';
 import { findPorts } from './run-ports.ts';
 
-// One Ctrl-C may arrive more than once: from the terminal, from npm and from tsx.
+// One Ctrl-C may arrive several times: from the terminal, from npm and from tsx. Within this time they count as one.
 const sameCtrlCMs = 500;
 
 /**
- * Runs the services and gateways until a signal comes or a gateway ends; resolves with the exit code. `greeting` makes
- * what is printed when everything answers.
+ * Runs the services and gateways until a signal comes or a gateway ends; resolves with the exit code. `greeting` returns
+ * the text to print when the gateways are ready.
  */
 export async function runPhase(options: RunOptions, greeting = greet): Promise<number> {
   const say = options.json ? console.error : console.log;
-  const gateways: Gateway[] = [];
+  const gateways: GatewayProcess[] = [];
   const interrupted = untilInterrupted(gateways, say);
   const ports = await findPorts(options.port, options.instances);
   const adminPorts = options.hasAdmin
@@ -44,7 +44,7 @@ export async function runPhase(options: RunOptions, greeting = greet): Promise<n
     const first = await Promise.race([over, ready]);
     if (Array.isArray(first)) {
       if (first.includes(false))
-        throw new CliError('GET /health is not answered; the log above may say why.');
+        throw new CliError('A gateway does not answer GET /health. The log above may show the reason.');
       const urls = gateways.map(({ url }) => url);
       say(greeting(options, urls, servicePorts, adminPorts));
     }
@@ -59,22 +59,26 @@ export async function runPhase(options: RunOptions, greeting = greet): Promise<n
   }
 }
 
-function startOne({ phase, instances, json }: RunOptions, ports: GatewayPorts, config: string): Gateway {
+function startOne(
+  { phase, instances, json }: RunOptions,
+  ports: GatewayPorts,
+  config: string,
+): GatewayProcess {
   const prefix = instances > 1 ? `${ports.port} ` : '';
-  return startGateway(phase, ports, config, {
+  return startPhase(phase, ports, config, {
     onLog: (line) => process.stdout.write(json ? `${line}\n` : `${prefix}${prettifyLine(line)}\n`),
     onError: (line) => process.stderr.write(`${prefix}${line}\n`),
   });
 }
 
-/** Resolves at the first Ctrl-C; the second one kills everything. */
-function untilInterrupted(gateways: Gateway[], say: (text: string) => void): Promise<undefined> {
+/** Resolves at the first Ctrl-C; the second one kills the gateways. */
+function untilInterrupted(gateways: GatewayProcess[], say: (text: string) => void): Promise<undefined> {
   let firstMs: number | undefined;
   return new Promise((resolve) => {
     const interrupt = () => {
       if (firstMs === undefined) {
         firstMs = performance.now();
-        say('Stopping; requests in flight may finish. Ctrl-C again ends them.');
+        say('Stopping. Requests in flight can finish; Ctrl-C again cuts them off.');
         resolve(undefined);
       } else if (performance.now() - firstMs > sameCtrlCMs) {
         for (const gateway of gateways) gateway.kill();

@@ -2,17 +2,17 @@ import { stripVTControlCharacters } from 'node:util';
 import { createVitest, type TestCase, type TestModule, type TestSuite } from 'vitest/node';
 import { root } from './phases.ts';
 
-/** What became of tests; a file or hook that breaks counts as one failure. */
+/** Numbers of tests. A file or hook that fails outside a test counts as one failure. */
 export interface Counts {
   passed: number;
   failed: number;
   skipped: number;
 }
 
-/** How a vitest project ended. */
-export interface Outcome {
+/** How a vitest project, or one file of it, ended. */
+export interface ProjectOutcome {
   counts: Counts;
-  /** One paragraph per failure: project, file, sentence, reason. */
+  /** One paragraph per failure: project, file, test, reason. */
   failures: string[];
 }
 
@@ -27,20 +27,23 @@ export function sum(all: Iterable<Counts>): Counts {
   return total;
 }
 
-/** '61 passed, 0 failed', and what was skipped if anything was. */
+/** '61 passed, 0 failed', with the number of skipped tests if there are any. */
 export function formatCounts({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }
 
 /**
- * Runs vitest projects in this process, prints a line per finished file, and returns what became of each project.
- * Errors outside any test stand under a name of their own. Sets process.exitCode when a test fails.
+ * Runs vitest projects in this process, prints a line per finished file, and returns the outcome of each project.
+ * Errors outside any test are under the name ''. Sets process.exitCode when a test fails.
  */
-export function runProjects(names: string[], print: (line: string) => void): Promise<Map<string, Outcome>> {
+export function runProjects(
+  names: string[],
+  print: (line: string) => void,
+): Promise<Map<string, ProjectOutcome>> {
   return runVitest({ project: names }, print, (modules, unhandled) => {
     const outcomes = new Map(names.map((name) => [name, combine(modules, name)]));
     if (unhandled.length > 0) {
-      const failures = unhandled.map((error) => `outside any test\n${describe(error)}`);
+      const failures = unhandled.map((error) => `outside any test\n${describeError(error)}`);
       outcomes.set('', { counts: { passed: 0, failed: failures.length, skipped: 0 }, failures });
     }
     return outcomes;
@@ -48,15 +51,15 @@ export function runProjects(names: string[], print: (line: string) => void): Pro
 }
 
 /**
- * Runs vitest in this process, prints a line per finished file, and returns what is read from the files and from the
- * errors outside any of them. Sets process.exitCode when a test fails.
+ * Runs vitest in this process, prints a line per finished file, and returns the result of `read`, which gets the files
+ * and the errors outside any file. Sets process.exitCode when a test fails.
  */
 export async function runVitest<T>(
   options: Parameters<typeof createVitest>[1],
   print: (line: string) => void,
   read: (modules: TestModule[], unhandled: unknown[]) => T,
 ): Promise<T> {
-  const said = new Set<string>();
+  const printed = new Set<string>();
   const vitest = await createVitest('test', {
     root,
     watch: false,
@@ -64,10 +67,10 @@ export async function runVitest<T>(
     reporters: [
       {
         onTestModuleEnd: (module) => print(progressLine(module)),
-        // What a suite says, it says against every phase: once is enough.
+        // A suite prints the same message for every phase. It is shown once.
         onUserConsoleLog: ({ content }) => {
-          if (!said.has(content)) print(content.trim());
-          said.add(content);
+          if (!printed.has(content)) print(content.trim());
+          printed.add(content);
         },
       },
     ],
@@ -81,8 +84,8 @@ export async function runVitest<T>(
   }
 }
 
-function combine(modules: TestModule[], project: string): Outcome {
-  const outcomes = modules.filter((module) => module.project.name === project).map(judge);
+function combine(modules: TestModule[], project: string): ProjectOutcome {
+  const outcomes = modules.filter((module) => module.project.name === project).map(fileOutcome);
   return {
     counts: sum(outcomes.map(({ counts }) => counts)),
     failures: outcomes.flatMap(({ failures }) => failures),
@@ -90,10 +93,10 @@ function combine(modules: TestModule[], project: string): Outcome {
 }
 
 function progressLine(module: TestModule): string {
-  return `  ${module.project.name.padEnd(15)}  ${module.relativeModuleId}  ${formatCounts(judge(module).counts)}`;
+  return `  ${module.project.name.padEnd(15)}  ${module.relativeModuleId}  ${formatCounts(fileOutcome(module).counts)}`;
 }
 
-function judge(module: TestModule): Outcome {
+function fileOutcome(module: TestModule): ProjectOutcome {
   const failures = findFailures(module);
   const count = (state: 'passed' | 'skipped') => [...module.children.allTests(state)].length;
   return {
@@ -102,13 +105,13 @@ function judge(module: TestModule): Outcome {
   };
 }
 
-/** Failed tests, and hooks and files that broke: vitest calls the tests behind those skipped. */
+/** Failed tests, hooks and files. vitest reports the tests of a failed hook or file as skipped. */
 function findFailures(module: TestModule): string[] {
   const found: string[] = [];
   const add = (what: TestModule | TestSuite | TestCase, errors: readonly unknown[] | undefined) => {
     const name = what.type === 'module' ? '' : ` > ${what.fullName}`;
     const where = `${module.project.name}  ${module.relativeModuleId}${name}`;
-    if (errors && errors.length > 0) found.push([where, ...errors.map(describe)].join('\n'));
+    if (errors && errors.length > 0) found.push([where, ...errors.map(describeError)].join('\n'));
   };
   add(module, module.errors());
   for (const suite of module.children.allSuites()) add(suite, suite.errors());
@@ -117,7 +120,7 @@ function findFailures(module: TestModule): string[] {
 }
 
 /** Message, difference, cause and place of an error that vitest has serialised. */
-function describe(error: unknown): string {
+function describeError(error: unknown): string {
   const { message, diff, cause, stacks } = error as SerializedError;
   const [place] = stacks ?? [];
   const at = place && `at ${place.file}:${place.line}`;

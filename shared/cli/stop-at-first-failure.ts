@@ -1,8 +1,8 @@
 import { type RunnerTestCase, type RunnerTestSuite, TestRunner } from 'vitest';
 
 /**
- * Ends a test file at its first failure, for the pairs of the ladder that must fail. Not vitest's `bail`: that ends
- * the whole run, and now and then loses the result that ended it.
+ * Ends a test file at its first failure, for the pairs of the ladder that must fail. vitest's `bail` would end the whole
+ * run, and it sometimes loses the result of the failed test.
  */
 export default class StopAtFirstFailure extends TestRunner {
   override onAfterRunTask(test: RunnerTestCase): void {

@@ -5,7 +5,7 @@ import { runCommand } from './cli-error.ts';
 import { listPairs } from './pairs.ts';
 import { findPhase, listPhases, root } from './phases.ts';
 
-// npm run test:phase:N: the suites that phase N must pass. What follows goes to vitest, such as -t "a sentence".
+// npm run test:phase:N runs the suites that phase N must pass. Further words go to vitest, such as -t "a test name".
 function main(): void {
   const [word, ...rest] = process.argv.slice(2);
   const { number, name } = findPhase(word);
@@ -14,7 +14,7 @@ function main(): void {
     .flatMap(({ project }) => ['--project', project]);
   console.log(`Phase ${name}: its own suite and those of the phases before it`);
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
-  // More files at a time than a whole run takes: somebody is waiting for the answer.
+  // More files at a time than in a whole run, so that the result comes sooner.
   const workers = `--maxWorkers=${Math.max(4, availableParallelism())}`;
   const { status } = spawnSync(process.execPath, [vitest, 'run', workers, ...projects, ...rest], {
     cwd: root,

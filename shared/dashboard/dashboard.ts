@@ -10,15 +10,15 @@ import { summarise } from './summary.ts';
 
 const defaultUrl = 'http://127.0.0.1:9464/metrics';
 const intervalMs = 1000;
-// Long enough for a p99 to mean something, short enough to see what happens now.
+// Long enough for a useful p99, short enough to show the current state.
 const spanMs = 10_000;
 
-const usage = `Shows what a gateway is doing: its /metrics, once a second.
+const usage = `Shows the /metrics of a running gateway, once a second.
 
   npm run dashboard -- [URL] [options]
 
-  URL      default ${defaultUrl}, where phase 5 has its admin listener
-  --once   measures for a second, prints one frame and ends; so it does in a pipe
+  URL      default ${defaultUrl}, where phase 5 and later have their admin listener
+  --once   measures for a second, prints one frame and ends; this is the default in a pipe
   --help   this text
 
 Ctrl-C ends it.`;
@@ -44,7 +44,9 @@ await runCommand(async () => {
 async function printOnce(url: string, first: Scrape): Promise<void> {
   await delay(intervalMs);
   const second = await scrape(url, clock).catch((error) => {
-    throw error instanceof Unreachable ? new CliError(`The gateway has gone: ${error.message}.`) : error;
+    throw error instanceof Unreachable
+      ? new CliError(`The gateway cannot be reached any more: ${error.message}.`)
+      : error;
   });
   const window = new ScrapeWindow(spanMs);
   window.push(first);
@@ -53,12 +55,12 @@ async function printOnce(url: string, first: Scrape): Promise<void> {
   console.log(drawFrame(url, summarise(window.oldest ?? second, second), size, colour));
 }
 
-/** Draws until a signal comes. A gateway that goes away is waited for. */
+/** Draws until a signal arrives. When the gateway cannot be reached, it waits for it. */
 async function follow(url: string, first: Scrape): Promise<void> {
   const stop = new AbortController();
-  // Not once(): the cursor's keeper would then find itself the only listener, and end the process with the signal.
+  // Not once(): signal-exit, which log-update uses, ends the process when its own listener is the only one left.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
-  // It hides the cursor, and shows it again at the end, however that comes.
+  // It hides the cursor, and shows it again whenever the process ends.
   const screen = createLogUpdate(process.stdout);
   let window = new ScrapeWindow(spanMs);
   window.push(first);
@@ -75,7 +77,7 @@ async function follow(url: string, first: Scrape): Promise<void> {
     if (stop.signal.aborted) break;
     try {
       newest = await scrape(url, clock, stop.signal);
-      // What happened while nobody looked belongs to no second of this window.
+      // A window must not include the time without scrapes, or its rates would be averages over that time.
       if (notice) window = new ScrapeWindow(spanMs);
       window.push(newest);
       notice = undefined;
@@ -84,8 +86,8 @@ async function follow(url: string, first: Scrape): Promise<void> {
       if (stop.signal.aborted) break;
       if (!(error instanceof Unreachable || error instanceof CliError)) throw error;
       lostAt ??= new Date().toTimeString().slice(0, 8);
-      const reason = error instanceof Unreachable ? error.message : 'something else answers';
-      notice = `Lost since ${lostAt}: ${reason}. Waiting for it; below, the last figures.`;
+      const reason = error instanceof Unreachable ? error.message : 'the response is not that of a gateway';
+      notice = `Lost since ${lostAt}: ${reason}. Waiting for it; the figures below are the last ones.`;
     }
   }
   screen.done();
@@ -93,7 +95,7 @@ async function follow(url: string, first: Scrape): Promise<void> {
 
 function readUrl(word: string): string {
   if (!/^https?:\/\//.test(word) || !URL.canParse(word)) {
-    throw new CliError(`"${word}" is no URL such as ${defaultUrl}.\n\n${usage}`);
+    throw new CliError(`"${word}" is not a URL such as ${defaultUrl}.\n\n${usage}`);
   }
   const url = new URL(word);
   if (url.pathname === '/') url.pathname = '/metrics';
@@ -102,7 +104,7 @@ function readUrl(word: string): string {
 
 function helpFor(url: string, reason: string): string {
   return `No gateway at ${url}: ${reason}.
-Start one in another terminal, and then this again:
+Start one in another terminal, then run this command again:
   npm start                        the newest phase; its metrics are at ${defaultUrl}
-  npm run dashboard -- URL         for a gateway whose ADMIN_HOST or ADMIN_PORT is another`;
+  npm run dashboard -- URL         for a gateway with another ADMIN_HOST or ADMIN_PORT`;
 }

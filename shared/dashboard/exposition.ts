@@ -1,23 +1,18 @@
-/** One line of an exposition: a series and its value. */
-export interface Sample {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
+import type { Sample } from '../contract/harness/prometheus-text.ts';
 
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*?)\})?[ \t]+([+-]?(?:[\d.]+(?:e[+-]?\d+)?|Inf|NaN))(?=\s|$)/i;
-// A label value may hold escaped quotes, and a brace or a comma that means nothing.
+// A label value may contain escaped quotes, braces and commas.
 const LABELS = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 const QUOTED = /"(?:[^"\\]|\\.)*"/g;
 
-/** The samples of a text in Prometheus' format 0.0.4, or in OpenMetrics; comments and what is no sample are left out. */
+/** The samples of a text in Prometheus' format 0.0.4, or in OpenMetrics. Comments and invalid lines are left out. */
 export function parseExposition(text: string): Sample[] {
   return text.split('\n').flatMap((line) => parseLine(line) ?? []);
 }
 
 function parseLine(line: string): Sample | undefined {
   if (line === '' || line.startsWith('#')) return undefined;
-  // With the values blanked out, the first closing brace is the one that ends the labels.
+  // With the label values replaced by dots, the first closing brace ends the labels.
   const blank = line.replace(QUOTED, (quoted) => '"'.padEnd(quoted.length, '.'));
   const match = LINE.exec(blank);
   if (!match) return undefined;

@@ -1,12 +1,12 @@
 import type { Summary } from './summary.ts';
 
-/** The room of a frame, in characters. */
+/** The size of a frame, in characters. */
 export interface Size {
   columns: number;
   rows: number;
 }
 
-/** How to mark a text: in colour on a terminal, not at all elsewhere. */
+/** Marks a text: with colour on a terminal, and not at all elsewhere. */
 export interface Paint {
   bold(text: string): string;
   red(text: string): string;
@@ -19,18 +19,18 @@ interface Cell {
 }
 
 interface Table {
-  /** The first two columns may be words; the rest are numbers, to the right. */
+  /** The number of columns with text, aligned left. The others are numbers, aligned right. */
   words: number;
   head: string[];
   rows: Cell[][];
-  /** Stands in the place of rows. */
+  /** Shown when there are no rows. */
   empty: string;
 }
 
 const gap = '  ';
 const unknown = '-';
 
-/** Draws a frame of at most `rows` lines of at most `columns` characters. `notice` takes the place of the rates' span. */
+/** Draws at most `rows` lines of at most `columns` characters. `notice` replaces the line with the time span. */
 export function drawFrame(
   url: string,
   summary: Summary,
@@ -64,7 +64,7 @@ function headingOf(url: string, summary: Summary, paint: Paint, notice: string |
     `up ${upSeconds === null ? unknown : formatSpan(upSeconds)}`,
     `${formatRate(summary.perSecond)} req/s`,
     `in flight ${inFlight ?? unknown}`,
-    `event loop ${formatSeconds(lagSeconds)} late`,
+    `event loop lag ${formatSeconds(lagSeconds)}`,
     `memory ${memoryBytes === null ? unknown : `${Math.round(memoryBytes / 2 ** 20)} MiB`}`,
   ];
   const redis: Cell =
@@ -138,7 +138,7 @@ function clientsOf({ clients }: Summary): Table {
       { text: formatRate(refusedPerSecond) },
       { text: formatCount(total) },
     ]),
-    empty: 'nobody yet',
+    empty: 'no client yet',
   };
 }
 
@@ -176,7 +176,7 @@ function drawLine(cells: Cell[], columns: number): string {
   return line.trimEnd();
 }
 
-/** Gives each what it wants as long as there is room, then the same to all; at least 1. */
+/** Distributes the rows one by one among the tables that need more of them. Each table gets at least 1. */
 function share(wants: number[], room: number): number[] {
   const given = wants.map(() => 1);
   for (let left = room - given.length; left > 0; ) {
@@ -190,7 +190,7 @@ function share(wants: number[], room: number): number[] {
   return given;
 }
 
-/** What a server says goes to a terminal: without control characters it can say nothing but text. */
+/** Replaces control characters, because text of a server must not send escape sequences to the terminal. */
 function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, '?');
 }

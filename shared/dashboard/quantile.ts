@@ -5,11 +5,10 @@ export interface Bucket {
 }
 
 /**
- * The value below which the share `q` of all values lies, estimated as Prometheus' histogram_quantile does:
- * the values of a bucket are taken to be spread evenly. Null without values. Beyond the last finite bound
- * nothing is known, so that bound is the answer.
+ * The quantile `q`, estimated like histogram_quantile() of Prometheus, which assumes that the values of a bucket are
+ * distributed evenly. Null without values. A quantile above the last finite bound is reported as that bound.
  */
-export function quantile(q: number, buckets: readonly Bucket[]): number | null {
+export function histogramQuantile(q: number, buckets: readonly Bucket[]): number | null {
   const sorted = [...buckets].sort((a, b) => a.upperBound - b.upperBound);
   const total = sorted.at(-1)?.count ?? 0;
   if (total === 0) return null;

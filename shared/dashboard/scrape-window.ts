@@ -1,4 +1,4 @@
-import type { Sample } from './exposition.ts';
+import type { Sample } from '../contract/harness/prometheus-text.ts';
 import type { Scrape } from './scrape.ts';
 
 const startTime = 'process_start_time_seconds';
@@ -14,10 +14,10 @@ export class ScrapeWindow {
 
   push(scrape: Scrape): void {
     const last = this.#scrapes.at(-1);
-    // Counters begin at 0 again with each process, so nothing before a restart can be compared with what follows.
+    // Counters begin at 0 with each process, so scrapes from before and after a restart cannot be compared.
     if (last && valueNamed(last, startTime) !== valueNamed(scrape, startTime)) this.#scrapes = [];
     this.#scrapes.push(scrape);
-    // The oldest one stays as long as the span is not covered without it.
+    // Keep the oldest scrape as long as the others do not cover the span.
     while (this.#scrapes.length > 2 && (this.#scrapes[1]?.atMs ?? 0) <= scrape.atMs - this.#spanMs) {
       this.#scrapes.shift();
     }
@@ -32,7 +32,7 @@ export class ScrapeWindow {
   }
 }
 
-/** How much each series grew from one scrape to a later one of the same process. A series that is new began at 0. */
+/** The increase of each series between two scrapes of the same process. A new series began at 0. */
 export function increases(older: Scrape, newer: Scrape): Sample[] {
   const before = new Map(older.samples.map((sample) => [keyOf(sample), sample.value]));
   return newer.samples.map((sample) => ({
@@ -41,7 +41,7 @@ export function increases(older: Scrape, newer: Scrape): Sample[] {
   }));
 }
 
-/** The value of a metric without labels, or of its first series; undefined when there is none, or it is no number. */
+/** The value of a metric without labels, or of its first series; undefined when it is missing or not finite. */
 export function valueNamed({ samples }: Scrape, name: string): number | undefined {
   const value = samples.find((sample) => sample.name === name)?.value;
   return Number.isFinite(value) ? value : undefined;

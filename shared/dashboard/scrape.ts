@@ -1,13 +1,14 @@
 import { CliError } from '../cli/cli-error.ts';
-import { parseExposition, type Sample } from './exposition.ts';
+import type { Sample } from '../contract/harness/prometheus-text.ts';
+import { parseExposition } from './exposition.ts';
 
-/** What time it is: for what passed between two scrapes, and for the time of day. */
+/** A monotonic clock for the time between two scrapes, and the time of day. */
 export interface Clock {
   monotonicMs(): number;
   unixSeconds(): number;
 }
 
-/** What one gateway said of itself, and when. */
+/** The metrics of one gateway, and the time of the scrape. */
 export interface Scrape {
   readonly atMs: number;
   readonly atUnixSeconds: number;
@@ -22,7 +23,7 @@ export class Unreachable extends Error {
 const timeoutMs = 2000;
 const oneOfOurs = 'gateway_build_info';
 
-/** Asks for the metrics. Unreachable when nobody answers, a CliError when what answers has none of a gateway. */
+/** Fetches the metrics. Throws Unreachable without a response, and a CliError when it is not that of a gateway. */
 export async function scrape(url: string, clock: Clock, signal?: AbortSignal): Promise<Scrape> {
   const limit = AbortSignal.timeout(timeoutMs);
   let status: number;
@@ -40,7 +41,7 @@ export async function scrape(url: string, clock: Clock, signal?: AbortSignal): P
   }
   const what = status === 200 ? 'has no metrics of a gateway' : `answers ${status}`;
   throw new CliError(
-    `${url} ${what}. The metrics are on the admin listener of phase 5 or later, not on the port for callers:\n` +
+    `${url} ${what}. The metrics are on the admin listener of phase 5 or later, not on the public port:\n` +
       '  npm run dashboard -- http://127.0.0.1:9464/metrics',
   );
 }
@@ -48,8 +49,8 @@ export async function scrape(url: string, clock: Clock, signal?: AbortSignal): P
 const reasons: Record<string, string> = {
   ECONNREFUSED: 'nothing listens there',
   ENOTFOUND: 'there is no such host',
-  ECONNRESET: 'the connection was cut',
-  UND_ERR_SOCKET: 'the connection was cut',
+  ECONNRESET: 'the connection was closed',
+  UND_ERR_SOCKET: 'the connection was closed',
 };
 
 function reasonOf(error: Error): string {

@@ -1,9 +1,9 @@
-import type { Sample } from './exposition.ts';
-import { type Bucket, quantile } from './quantile.ts';
+import type { Sample } from '../contract/harness/prometheus-text.ts';
+import { type Bucket, histogramQuantile } from './quantile.ts';
 import type { Scrape } from './scrape.ts';
 import { increases, valueNamed } from './scrape-window.ts';
 
-/** What a frame shows. Rates are per second over `seconds`; null while there is only one scrape to look at. */
+/** The content of a frame. Rates are per second over `seconds`, and null while there is only one scrape. */
 export interface Summary {
   phase: string;
   version: string;
@@ -52,7 +52,7 @@ export interface ClientSummary {
   total: number;
 }
 
-/** Sums up a scrape, and what changed since an older one of the same process. */
+/** Summarises a scrape, and the changes since an older one of the same process. */
 export function summarise(oldest: Scrape, newest: Scrape): Summary {
   const seconds = newest.atMs > oldest.atMs ? (newest.atMs - oldest.atMs) / 1000 : null;
   const totals = newest.samples;
@@ -79,12 +79,12 @@ export function summarise(oldest: Scrape, newest: Scrape): Summary {
       .map((route) => ({
         route,
         perSecond: rate('gateway_http_requests_total', { route }),
-        p50Seconds: seconds === null ? null : quantile(0.5, bucketsOf(changes, route)),
-        p99Seconds: seconds === null ? null : quantile(0.99, bucketsOf(changes, route)),
+        p50Seconds: seconds === null ? null : histogramQuantile(0.5, bucketsOf(changes, route)),
+        p99Seconds: seconds === null ? null : histogramQuantile(0.99, bucketsOf(changes, route)),
         errorsPerSecond: rate('gateway_http_requests_total', { route, status: /^5/ }),
         total: sum(totals, 'gateway_http_requests_total', { route }),
       }))
-      // By name, so that rows keep their places; requests without a route come last.
+      // By name, so that rows keep their positions. Requests without a route come last.
       .sort((a, b) => Number(a.route === 'none') - Number(b.route === 'none') || compare(a.route, b.route)),
 
     refusals: pairsOf(totals, 'gateway_refusals_total', 'stage', 'reason')

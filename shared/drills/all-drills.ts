@@ -11,7 +11,7 @@ import { spoofedAddress } from './spoofed-address.ts';
 import { twoGateways } from './two-gateways.ts';
 import { windowEdge } from './window-edge.ts';
 
-/** Every drill, by phase, in the order in which they are worth doing. */
+/** Every drill, by phase, in the recommended order. */
 export const drills: readonly Drill[] = [
   hiddenRetry,
   clientAbort,

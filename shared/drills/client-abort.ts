@@ -9,19 +9,19 @@ const leaveAfter = 2;
 export const clientAbort: Drill = {
   name: 'client-abort',
   phase: 1,
-  about: 'The client leaves while the service works. Who stops?',
+  about: 'The client disconnects while the service works. Does the service stop?',
   setUp: [
-    `A service makes a report in ${steps} steps of ${stepMs} ms, sends nothing before the last one, and gives up when ` +
-      'its connection is closed.',
-    `A client asks for the report through phase 1 and leaves after step ${leaveAfter}.`,
-    'Then it does the same at a careless gateway, which hands each request to reply.from of @fastify/reply-from.',
+    `A service creates a report in ${steps} steps of ${stepMs} ms, sends it after the last step, and stops when its ` +
+      'connection is closed.',
+    `A client requests the report through phase 1 and closes its connection after step ${leaveAfter}.`,
+    'Then it does the same through a careless gateway, which passes each request to reply.from of @fastify/reply-from.',
   ],
-  question: `How many of the ${steps} steps does the service make, behind phase 1 and behind the careless gateway?`,
+  question: `How many of the ${steps} steps does the service do behind phase 1, and how many behind the careless gateway?`,
   choices: {
-    a: `${steps} and ${steps}: a service cannot know that the client has left`,
-    b: `${leaveAfter} and ${leaveAfter}: a closed connection is passed on by itself`,
-    c: `${leaveAfter} and ${steps}: a gateway must do something for it`,
-    d: `${steps} and ${leaveAfter}: phase 1 finishes what it has begun`,
+    a: `${steps} and ${steps}: the service cannot know that the client has disconnected`,
+    b: `${leaveAfter} and ${leaveAfter}: every gateway closes its connection to the service when the client closes its own`,
+    c: `${leaveAfter} and ${steps}: a gateway has to cancel its call to the service, and only phase 1 does`,
+    d: `${steps} and ${leaveAfter}: phase 1 completes every call that it has begun`,
   },
   expected: 'c',
 
@@ -31,7 +31,7 @@ export const clientAbort: Drill = {
     const service = await scene.service((_request, response) => {
       const timer = setInterval(() => {
         made += 1;
-        scene.say('service', `has made step ${made} of ${steps}`);
+        scene.say('service', `has done step ${made} of ${steps}`);
         if (made === leaveAfter) leave.abort();
         if (made === steps) response.end('the report');
       }, stepMs);
@@ -48,9 +48,9 @@ export const clientAbort: Drill = {
       const over = new Promise<void>((resolve) => {
         ended = resolve;
       });
-      scene.say('client', `asks ${name} for the report`);
+      scene.say('client', `requests the report through ${name}`);
       await client.get('/api/inventory/report', { signal: leave.signal });
-      scene.say('client', 'has left');
+      scene.say('client', 'has disconnected');
       await over;
       return made;
     };
@@ -67,30 +67,31 @@ export const clientAbort: Drill = {
     return {
       answer: { 'false false': 'a', 'true true': 'b', 'true false': 'c', 'false true': 'd' }[pattern],
       measured: [
-        `Behind phase 1 the service made ${behindPhase1} of ${steps} steps, behind the careless gateway ${behindCareless}.`,
+        `The service did ${behindPhase1} of ${steps} steps behind phase 1, and ${behindCareless} behind the careless gateway.`,
       ],
     };
   },
 
   explain:
-    'To the service the gateway is the client, and the gateway is still there. Unless it closes its own connection, the ' +
-    'service works on for nobody: a user who reloads a slow page three times costs four reports. Phase 1 watches the ' +
-    "client's connection and cancels the call the moment it closes. The log says 499, nginx's number for a client that " +
-    'left: it is never sent, for there is nobody to send it to.',
+    'For the service, the gateway is the client, and the gateway is still connected. If the gateway does not close its ' +
+    'connection to the service, the service finishes work that no client will receive: a user who reloads a slow page ' +
+    "three times causes four reports. Phase 1 listens for the 'close' event of the client's connection and then cancels " +
+    'its call to the service. The log shows the status 499, which nginx uses when the client has disconnected. A 499 is ' +
+    'never sent, because the connection is already closed.',
   code: [
     {
       file: 'forward.ts',
-      marker: "reply.raw.once('close', () => this.#close())",
-      why: "the client's connection is watched",
+      marker: '() => this.#onClose()',
+      why: "runs when the client's connection closes",
     },
     {
       file: 'forward.ts',
-      marker: 'this.#controller?.abort(CLIENT_LEFT)',
-      why: 'and the call to the service is cancelled',
+      marker: 'this.#controller?.abort(CLIENT_ABORT)',
+      why: 'cancels the call to the service',
     },
   ],
   next: [
-    'npm run drill -- slow-service   what happens when the client stays',
+    'npm run drill -- slow-service   a service that does not answer a connected client',
     'phases/1-routing/forward.ts     the class Call, from its start to its end',
   ],
 };

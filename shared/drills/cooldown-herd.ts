@@ -1,4 +1,4 @@
-import { type Answer, countOf, tally } from './runner/client.ts';
+import { countOf, type DrillResponse, tally } from './runner/client.ts';
 import type { Drill } from './runner/definition.ts';
 import type { Scene } from './runner/scene.ts';
 
@@ -10,12 +10,12 @@ const slowMs = 400;
 export const cooldownHerd: Drill = {
   name: 'cooldown-herd',
   phase: 4,
-  about: 'The cooldown ends, and everybody is waiting. Who goes first?',
+  about: 'The cooldown ends while many clients wait. How many calls reach the service?',
   setUp: [
     `A service fails ${failureThreshold} times in a row, its circuit opens for ${cooldownMs / 1000} seconds, and ` +
       `${clients} clients are refused with Retry-After.`,
-    'They do as they are told: each waits as long as Retry-After says, then calls again, so all call at the same moment.',
-    `The service is still ill: it answers 500, now after ${slowMs} ms.`,
+    'Each client waits for the time in Retry-After and then calls again, so all of them call at the same moment.',
+    `The service still fails: it answers 500, now after ${slowMs} ms.`,
   ],
   question: `How many of the ${clients} calls reach the service?`,
   expected: String(clients),
@@ -34,7 +34,7 @@ export const cooldownHerd: Drill = {
     const gateway = await scene.gateway({ phase: 4, name: 'phase 4', service, circuitBreaker });
     const path = '/api/inventory/1';
 
-    const failed: Answer[] = [];
+    const failed: DrillResponse[] = [];
     for (let i = 0; i < failureThreshold; i++) failed.push(await gateway.get(path));
     scene.say('client', `${failureThreshold} requests: ${tally(failed)}`);
     await gateway.logged('circuit opened');
@@ -57,28 +57,33 @@ export const cooldownHerd: Drill = {
       answer: String(calls),
       measured: [
         `${calls} of ${clients} calls reached the service; ${countOf(500, herd)} of them got its 500.`,
-        `They opened the circuit once more, and the next request got ${next.status}.`,
+        `Their failures opened the circuit again, and the next request got ${next.status}.`,
       ],
     };
   },
 
   explain:
-    'When the cooldown is over the circuit is closed, in full and for everybody: this breaker has no half-open state ' +
-    'that would send one call ahead. All are under way before the first has failed. Their failures open the circuit ' +
-    'once, not ten times: what began before it opened is not counted afterwards. And Retry-After makes it worse, since ' +
-    'obedient clients come back together; a client should add some chance to its wait. A larger gateway would let a ' +
-    'few probes through first.',
+    `When the cooldown is over, the circuit is closed for all clients at once: this circuit breaker has no half-open state ` +
+    `in which it would let only one probe through. All ${clients} calls are in flight before the first one has failed. ` +
+    `Their ${clients} failures open the circuit once, and not ${clients / failureThreshold} times, because a call that ` +
+    'began before the circuit opened is not counted afterwards. Retry-After makes the burst larger: clients that follow it ' +
+    'return at the same moment. A client should therefore add a random time to its wait (jitter). A larger gateway would ' +
+    'let a few probes through first.',
   code: [
-    { file: 'circuit-breaker.ts', marker: 'openedAt = null;', why: 'over for everybody at once' },
     {
       file: 'circuit-breaker.ts',
-      marker: 'if (begunIn !== generation) return',
+      marker: 'openedAt = null;',
+      why: 'the cooldown ends for all clients at once',
+    },
+    {
+      file: 'circuit-breaker.ts',
+      marker: 'if (callGeneration !== generation) return',
       why: 'why it opens once, not ten times',
     },
     {
       file: 'circuit-breaker.ts',
       marker: "reply.header('retry-after'",
-      why: 'what makes the herd come at once',
+      why: 'why all clients return at the same moment',
     },
   ],
   next: [

@@ -10,8 +10,9 @@ import { Interrupted, Scene } from './runner/scene.ts';
 
 const usage = `npm run drill -- [NAME] [options]
 
-Predict, run, explain: an experiment with real gateways and real traffic. Without a NAME: the list of drills.
-  --yes    no question: run it without a prediction
+Each drill is an experiment with real gateways and real requests. Predict its outcome, run it, and read the explanation.
+Without a NAME the command lists the drills.
+  --yes    runs the drill without asking for a prediction
   --help   this text`;
 
 const redisMissing = `This drill needs a Redis of its own, and redis-server is not on PATH. Install it:
@@ -28,8 +29,8 @@ async function main(): Promise<void> {
     help: { type: 'boolean', short: 'h' },
   });
   if (values.help) return console.log(usage);
-  const [name, ...surplus] = positionals;
-  refuseWords(usage, surplus);
+  const [name, ...rest] = positionals;
+  refuseWords(usage, rest);
   if (name === undefined) return console.log(listDrills(drills));
   const drill = drills.find((candidate) => candidate.name === name);
   if (!drill) throw new CliError(`There is no drill "${name}".\n\n${listDrills(drills)}`);
@@ -53,7 +54,7 @@ async function perform(drill: Drill, withoutQuestion: boolean): Promise<void> {
   if (outcome.answer !== drill.expected) process.exitCode = 1;
 }
 
-// `npm run drill -- NAME | head` closes the pipe early: the exit ends whatever was started.
+// `npm run drill -- NAME | head` closes the pipe early. The exit ends all started processes.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();

@@ -11,19 +11,19 @@ const web = { 'x-api-key': 'demo-partner-web-key' };
 export const layeredDefences: Drill = {
   name: 'layered-defences',
   phase: 4,
-  about: 'The limit stands before the circuit: what a client sees of each',
+  about: 'The limit is checked before the circuit. What does a client see?',
   setUp: [
     `Each client may send ${limit} requests per minute, and a circuit opens after ${failureThreshold} failures for ` +
       `${cooldownMs / 1000} s.`,
-    'A service breaks, and the client mobile-app sends 8 requests, as fast as it gets its answers.',
-    'Then the service is mended, the cooldown passes, and the client partner-web, which has been quiet, gets a 200.',
+    'A service fails, and the client mobile-app sends 8 requests, each one when it has the response to the one before.',
+    'Then the service is repaired, the cooldown ends, and the client partner-web, which has sent nothing before, gets 200.',
   ],
-  question: 'Now mobile-app asks once more. What does it get?',
+  question: 'Now mobile-app sends one more request. What does it get?',
   choices: {
-    a: '200: the service is well, and the circuit is closed',
-    b: '500: its failures are remembered',
+    a: '200: the service works again, and the circuit is closed',
+    b: '500: the gateway remembers the failures of this client',
     c: '503: for this client the circuit is still open',
-    d: '429: it has used up its limit on a service that was broken',
+    d: '429: it used up its limit while the service failed',
   },
   expected: 'd',
 
@@ -39,7 +39,7 @@ export const layeredDefences: Drill = {
     });
     const get = (headers: Record<string, string>) => gateway.get('/api/inventory/1', { headers });
 
-    scene.say('service', 'breaks');
+    scene.say('service', 'fails from now on');
     const statuses: Array<number | 'none'> = [];
     for (let i = 1; i <= 8; i++) {
       const { status, headers } = await get(app);
@@ -48,7 +48,7 @@ export const layeredDefences: Drill = {
       scene.say('mobile-app', `request ${i}: ${status}${wait}`);
     }
     broken = false;
-    scene.say('service', 'is mended');
+    scene.say('service', 'is repaired');
     let other = await get(web);
     while (other.status === 503) {
       scene.say('partner-web', `503, Retry-After ${other.headers.get('retry-after')}`);
@@ -62,25 +62,25 @@ export const layeredDefences: Drill = {
     return {
       answer: { 200: 'a', 500: 'b', 503: 'c', 429: 'd' }[Number(last.status)],
       measured: [
-        `mobile-app got ${statuses.join(' ')} while the service was broken, and ${last.status} afterwards.`,
+        `mobile-app got ${statuses.join(' ')} while the service failed, and ${last.status} afterwards.`,
         `partner-web got ${other.status} from the same service at the same time.`,
       ],
     };
   },
 
   explain:
-    'The stages stand in a row, and the first that refuses answers. The limit is charged before the circuit is asked, so ' +
-    'the 503s have cost quota like everything else, and then the 429 hides the circuit: its opening, and its closing. ' +
-    'Whoever looks at this client alone sees a client that sends too much, not a service that was broken; the log has ' +
-    '"circuit opened" and, in each line, the stage that refused. The order is a choice: the other way round, a broken ' +
-    'service would suspend the limit, and a client could knock on it ' +
-    'for free.',
+    'The stages run in a fixed order, and the first stage that refuses a request answers it. The limit counts a request ' +
+    'before the circuit is checked, so requests that got 503 used up the limit as well. From then on the client gets 429 ' +
+    'and cannot see whether the circuit is open or closed. Its responses look as if it sends too much, and not as if a ' +
+    'service had failed. The log shows the cause: it has "circuit opened" and, for each refused request, the stage that ' +
+    'refused it. The order is a design decision: if the circuit came first, requests to a failing service would not be ' +
+    'counted, and a client could send any number of them.',
   code: [
-    { file: 'rate-limit.ts', marker: 'throw RATE_LIMITED', why: 'the earlier stage: its answer wins' },
+    { file: 'rate-limit.ts', marker: 'throw RATE_LIMITED', why: 'the earlier stage: it answers first' },
     {
       file: 'circuit-breaker.ts',
       marker: 'throw CIRCUIT_OPEN',
-      why: 'the later one: asked when the request is counted',
+      why: 'the later stage: checked after the request is counted',
     },
   ],
   next: [

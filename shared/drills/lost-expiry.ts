@@ -11,19 +11,19 @@ const recipe = 'recipe:{address:127.0.0.1}';
 export const lostExpiry: Drill = {
   name: 'lost-expiry',
   phase: 3,
-  about: 'A counter in Redis loses its expiry. Is its client locked out for ever?',
+  about: 'A counter in Redis loses its expiry. Is its client refused forever?',
   needsRedis: true,
   setUp: [
-    `A caller has used up its ${limit} requests per window of ${windowMs / 1000} seconds.`,
-    'Then its counter in Redis loses its expiry, as after a crash between two commands, or a restore by hand.',
-    'The caller waits until the window would be over, and goes on asking.',
+    `A client has used up its ${limit} requests per window of ${windowMs / 1000} seconds.`,
+    'Then its counter in Redis loses its expiry, as it can after a crash between two commands or a manual restore.',
+    'The client waits until the window should have ended, and then keeps sending requests.',
   ],
-  question: 'When is it served again?',
+  question: 'When is a request of this client served again?',
   choices: {
-    a: 'With its very next request: the window is over',
+    a: 'At its next request: the window is over',
     b: 'One window after its next request',
-    c: 'One window after its last request: refused ones extend the wait',
-    d: 'Never, until somebody deletes the counter',
+    c: 'One window after its last request: refused requests extend the wait',
+    d: 'Never, unless an operator deletes the counter',
   },
   expected: 'b',
 
@@ -44,16 +44,19 @@ export const lostExpiry: Drill = {
     const opened = performance.now();
     scene.say('client', `${limit + 1} requests: ${tally(used)}`);
     await redis.command('PERSIST', bucket);
-    scene.say('redis', `PERSIST ${bucket}: its PTTL is ${await timeLeft(bucket)}, which means none`);
+    scene.say('redis', `PERSIST ${bucket}: its PTTL is ${await timeLeft(bucket)}, which means no expiry`);
     await redis.command('SET', recipe, String(limit + 1));
-    scene.say('redis', 'beside it, a counter for the usual recipe: EXPIRE only when INCR gives 1');
+    scene.say('redis', 'for comparison, a counter of the usual recipe: EXPIRE only when INCR returns 1');
     await scene.pass(opened + windowMs - performance.now());
-    scene.say('client', 'the window would be over now');
+    scene.say('client', 'the window should be over now');
 
     const asked = performance.now();
     let answer = await get();
     const atOnce = answer.status === 200;
-    scene.say('client', `asks again: ${answer.status}, Retry-After ${answer.headers.get('retry-after')}`);
+    scene.say(
+      'client',
+      `sends a request: ${answer.status}, Retry-After ${answer.headers.get('retry-after')}`,
+    );
     scene.say('redis', `the PTTL of the counter is ${await timeLeft(bucket)}`);
     while (answer.status !== 200 && performance.now() - asked < 2 * windowMs) {
       await scene.pass(250);
@@ -61,7 +64,7 @@ export const lostExpiry: Drill = {
       if ((await redis.command('INCR', recipe)) === 1)
         await redis.command('PEXPIRE', recipe, String(windowMs));
       answer = await get();
-      scene.say('client', `asks again: ${answer.status}`);
+      scene.say('client', `sends a request: ${answer.status}`);
     }
     const waitedMs = Math.round(performance.now() - asked);
     const forgotten = await timeLeft(recipe);
@@ -71,28 +74,33 @@ export const lostExpiry: Drill = {
     return {
       answer: atOnce ? 'a' : served ? 'b' : (await timeLeft(bucket)) < 0 ? 'd' : 'c',
       measured: [
-        `${served ? 'Served' : 'Still refused'} ${waitedMs} ms after the next request; the window is ${windowMs} ms.`,
-        `The counter of the usual recipe still has no expiry (PTTL ${forgotten}): it would refuse for ever.`,
+        `The client was ${served ? 'served' : 'still refused'} ${waitedMs} ms after its next request; the window is ${windowMs} ms.`,
+        `The counter of the usual recipe still has no expiry (PTTL ${forgotten}): its client would be refused forever.`,
       ],
     };
   },
 
   explain:
-    'The usual recipe sets the expiry when INCR returns 1. If anything goes wrong after that, nobody ever sets it again, ' +
-    'and one client is locked out until somebody looks into Redis. The script of phase 3 asks for the time left on every ' +
-    'request and sets an expiry whenever there is none: a sick counter heals with the next request, at the price of one ' +
-    'more window. It all happens inside one script, so nothing can come between count and expiry in the first place.',
+    'The usual recipe sets the expiry only when INCR returns 1. If the expiry is lost after that, no later request sets ' +
+    'it again, and the client is refused until an operator deletes the counter. The script of phase 3 reads the remaining ' +
+    'time (PTTL) on every request and sets an expiry whenever there is none. The next request repairs such a counter, and ' +
+    'the client waits for one more window. INCR and PEXPIRE are in one script, so a crash of the gateway cannot happen ' +
+    'between them.',
   code: [
-    { file: 'fixed-window.lua', marker: "redis.call('PTTL', KEYS[1])", why: 'asked on every request' },
+    { file: 'fixed-window.lua', marker: "redis.call('PTTL', KEYS[1])", why: 'read on every request' },
     {
       file: 'fixed-window.lua',
       marker: 'if left < 0 then',
-      why: 'true for a new counter and for a sick one',
+      why: 'true for a new counter and for one without an expiry',
     },
-    { file: 'fixed-window.lua', marker: "redis.call('PEXPIRE', KEYS[1], left)", why: 'the cure' },
+    {
+      file: 'fixed-window.lua',
+      marker: "redis.call('PEXPIRE', KEYS[1], left)",
+      why: 'sets the missing expiry',
+    },
   ],
   next: [
-    'npm run drill -- redis-down        when all counters are lost',
+    'npm run drill -- redis-down        what happens when all counters are lost',
     'phases/3-rate-limiting/README.md   "Traps it avoids"',
   ],
 };

@@ -1,6 +1,6 @@
-import { type Answer, countOf, slowest, tally } from './runner/client.ts';
+import { countOf, type DrillResponse, slowest, tally } from './runner/client.ts';
 import type { Drill } from './runner/definition.ts';
-import type { Gateway } from './runner/gateway.ts';
+import type { DrillGateway } from './runner/gateway.ts';
 import type { Scene } from './runner/scene.ts';
 import { always } from './runner/service.ts';
 
@@ -11,20 +11,20 @@ const noticeableMs = 150;
 export const redisDown: Drill = {
   name: 'redis-down',
   phase: 3,
-  about: 'Redis dies. What do callers get, and how long do they wait?',
+  about: 'Redis is killed. What do clients get, and how long do they wait?',
   needsRedis: true,
   setUp: [
     `Two gateways of phase 3 count in one Redis, with a limit of ${limit} requests per minute; one has ` +
       '"whenRedisFails": "allow", the other "reject".',
-    `Redis is killed, and a caller sends ${requests} requests to each gateway, one after another.`,
-    'Then Redis is started again, empty.',
+    `Redis is killed, and a client sends ${requests} requests to each gateway, one after another.`,
+    'Then Redis is started again, without its data.',
   ],
-  question: 'What does the caller get while Redis is down?',
+  question: 'What does the client get while Redis is down?',
   choices: {
-    a: `From "allow" ${requests} answers, from "reject" ${requests} refusals (503), and nobody waits`,
-    b: `From "allow" ${requests} answers, from "reject" ${requests} refusals (503), and everybody waits 200 ms for Redis`,
-    c: `From both ${limit} answers, then 429: they count in their own memory for a while`,
-    d: '500 from both: without its counter a gateway can do nothing',
+    a: `${requests} x 200 from "allow" and ${requests} x 503 from "reject", and no request waits`,
+    b: `${requests} x 200 from "allow" and ${requests} x 503 from "reject", and every request waits 200 ms for Redis`,
+    c: `${limit} x 200 from both, then 429: each gateway counts in its own memory for a while`,
+    d: '500 from both: a gateway cannot work without its counters',
   },
   expected: 'a',
 
@@ -41,8 +41,8 @@ export const redisDown: Drill = {
         limit: { limit, windowMs: 60_000 },
       });
     const [allow, reject] = await Promise.all([start('allow', 'allow'), start('reject', 'reject')]);
-    const oneByOne = async (gateway: Gateway, name: string, count: number) => {
-      const answers: Answer[] = [];
+    const oneByOne = async (gateway: DrillGateway, name: string, count: number) => {
+      const answers: DrillResponse[] = [];
       for (let i = 0; i < count; i++) answers.push(await gateway.get('/api/inventory/1'));
       scene.say(
         'client',
@@ -59,7 +59,7 @@ export const redisDown: Drill = {
     const rejected = await oneByOne(reject, 'reject', requests);
 
     await redis.restart();
-    scene.say('redis', 'is back, and empty');
+    scene.say('redis', 'is running again, without its data');
     await Promise.all([allow.logged('redis found'), reject.logged('redis found')]);
     await oneByOne(allow, 'allow', limit + 2);
 
@@ -80,22 +80,26 @@ export const redisDown: Drill = {
   },
 
   explain:
-    'A dead Redis is the easy failure: its connections break, so every command fails at once, because the queue that ' +
-    'ioredis would keep for better times is off. From the first failure on, requests do not even try: a probe in the ' +
-    'background asks every 250 ms whether Redis is back. What becomes of uncounted requests is for the operator to say: ' +
-    '"allow" where an answer matters more than the limit, "reject" where the limit protects something. The new Redis is ' +
-    'empty, so every caller has a fresh window.',
+    'A Redis that is not running is the easy failure. Its connections are closed, so every command fails at once. By ' +
+    'default, ioredis would queue commands until it is connected again; enableOfflineQueue: false switches this off. After ' +
+    'the first failure, requests do not try Redis any more, and a background probe checks every 250 ms whether it is back. ' +
+    'The operator chooses what happens to uncounted requests: "allow" if a response matters more than the limit, "reject" ' +
+    'if the limit protects a service. The new Redis is empty, so every client starts with a new window.',
   code: [
     {
       file: 'redis.ts',
       marker: 'enableOfflineQueue: false',
       why: 'a command without a connection fails at once',
     },
-    { file: 'redis.ts', marker: 'if (this.#lost) return null', why: 'while Redis is lost nobody waits' },
+    {
+      file: 'fixed-window.ts',
+      marker: 'if (this.#down) return null',
+      why: 'while Redis is down, no request waits',
+    },
     { file: 'rate-limit.ts', marker: "config.whenRedisFails === 'allow'", why: 'the choice of the operator' },
   ],
   next: [
-    'npm run drill -- redis-hung        the failure that is not easy',
-    'phases/3-rate-limiting/redis.ts    the class FixedWindows',
+    'npm run drill -- redis-hung              the harder failure: Redis does not answer',
+    'phases/3-rate-limiting/fixed-window.ts   the class FixedWindows',
   ],
 };

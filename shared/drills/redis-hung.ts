@@ -1,5 +1,5 @@
 import { CliError } from '../cli/cli-error.ts';
-import { type Answer, slowest, tally } from './runner/client.ts';
+import { type DrillResponse, slowest, tally } from './runner/client.ts';
 import type { Drill } from './runner/definition.ts';
 import type { Scene } from './runner/scene.ts';
 import { always } from './runner/service.ts';
@@ -11,26 +11,25 @@ const key = 'gateway:{address:127.0.0.1}';
 export const redisHung: Drill = {
   name: 'redis-hung',
   phase: 3,
-  about: 'Redis keeps its connections and says nothing. How long do callers wait?',
+  about: 'Redis keeps its connections but does not answer. How long do clients wait?',
   needsRedis: true,
   setUp: [
     'A gateway of phase 3 counts in Redis, and "whenRedisFails" is "allow".',
-    'Redis is stopped with SIGSTOP: it does not die, its connections stay open, and no command is answered.',
-    `A caller sends ${requests} requests, one after another.`,
+    'Redis is stopped with SIGSTOP: its process and its connections remain, but it answers no command.',
+    `A client sends ${requests} requests, one after another.`,
   ],
-  question: 'How long does it wait?',
+  question: 'How long does the client wait?',
   choices: {
-    a: 'Not at all: the gateway sees at once that Redis is gone',
-    b: `200 ms each time, ${(requests * 200) / 1000} s together: every request tries Redis anew`,
-    c: '200 ms for the first answer, and not at all for the others',
-    d: 'Until TCP gives the connection up, after minutes',
+    a: 'Not at all: the gateway notices at once that Redis is stopped',
+    b: `200 ms for each response, ${(requests * 200) / 1000} s in total: every request tries Redis again`,
+    c: '200 ms for the first response, and not at all for the others',
+    d: 'Several minutes, until TCP gives up the connection',
   },
   expected: 'c',
 
   async run(scene: Scene) {
-    // Where there is a redis-server all the same, as by a port of it.
-    if (process.platform === 'win32')
-      throw new CliError('Windows cannot stop a process: run this drill in WSL.');
+    // A redis-server that was ported to Windows may be on PATH.
+    if (process.platform === 'win32') throw new CliError('Windows has no SIGSTOP: run this drill in WSL.');
     const redis = await scene.redis();
     const service = await scene.service(always(200));
     const gateway = await scene.gateway({ phase: 3, name: 'phase 3', service, redisUrl: redis.url });
@@ -39,19 +38,19 @@ export const redisHung: Drill = {
     const well = [await get(), await get(), await get()];
     scene.say('client', `3 requests: ${tally(well)}; the slowest took ${slowest(well)} ms`);
     const before = await redis.command('GET', key);
-    scene.say('redis', `counts ${before}, then it is stopped`);
+    scene.say('redis', `has counted ${before} requests, and is stopped now`);
     redis.freeze();
-    const answers: Answer[] = [];
+    const answers: DrillResponse[] = [];
     for (let i = 1; i <= requests; i++) {
       const answer = await get();
       answers.push(answer);
       scene.say('client', `request ${i}: ${answer.status} after ${Math.round(answer.ms)} ms`);
     }
     redis.thaw();
-    scene.say('redis', 'goes on');
+    scene.say('redis', 'continues');
     await gateway.logged('redis found');
     const after = await redis.command('GET', key);
-    scene.say('redis', `counts ${after}`);
+    scene.say('redis', `has counted ${after} requests`);
 
     const waited = answers.filter(({ ms }) => ms >= noticeableMs);
     let answer: string | undefined;
@@ -62,24 +61,36 @@ export const redisHung: Drill = {
       answer,
       measured: [
         `${waited.length} of ${requests} requests waited, the longest for ${slowest(answers)} ms.`,
-        `The counter stood at ${before} before, and stands at ${after} after Redis woke up.`,
+        `The counter was ${before} before, and is ${after} after Redis continued.`,
       ],
     };
   },
 
   explain:
-    'TCP does not notice a hung process: the connection is open, the bytes are taken. Only a clock helps. A request ' +
-    'gives Redis 200 ms, once; the first one that is let down declares Redis lost, and from then on requests pass by ' +
-    'while a probe in the background goes on asking. A socket that stays silent for a second is closed. One trap has ' +
-    'no cure: the command that nobody waited for is still in the pipe, and Redis carries it out when it wakes, so a ' +
-    'request may be counted that was served without a limit.',
+    'TCP does not detect a hung process: the connection is open, and the kernel accepts the bytes. Only a timeout detects ' +
+    'it. A request waits for Redis at most 200 ms. The first request that gets no reply marks Redis as lost. From then on ' +
+    'requests skip Redis, while a background probe keeps checking it. A socket on which a command gets no reply for one ' +
+    'second is closed. One effect cannot be avoided: the command that timed out is still in the socket buffer, and Redis ' +
+    'executes it when it continues. So a request that was served without a limit may be counted later.',
   code: [
-    { file: 'redis.ts', marker: 'const COMMAND_BUDGET_MS', why: 'the longest a request may wait' },
-    { file: 'redis.ts', marker: 'if (this.#lost) return null', why: 'after the first, nobody waits' },
-    { file: 'redis.ts', marker: 'socketTimeout: 1000', why: 'what TCP would take minutes for' },
+    {
+      file: 'fixed-window.ts',
+      marker: 'const COMMAND_BUDGET_MS',
+      why: 'the longest time that a request waits',
+    },
+    {
+      file: 'fixed-window.ts',
+      marker: 'if (this.#down) return null',
+      why: 'after the first request, no other one waits',
+    },
+    {
+      file: 'redis.ts',
+      marker: 'socketTimeout: 1000',
+      why: 'closes a silent connection; TCP alone would take minutes',
+    },
   ],
   next: [
-    'npm run drill -- slow-service      a hung service instead of a hung Redis',
-    'phases/3-rate-limiting/redis.ts    the class FixedWindows',
+    'npm run drill -- slow-service            a hung service instead of a hung Redis',
+    'phases/3-rate-limiting/fixed-window.ts   the class FixedWindows',
   ],
 };

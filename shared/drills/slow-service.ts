@@ -1,4 +1,4 @@
-import { type Answer, tally } from './runner/client.ts';
+import { type DrillResponse, tally } from './runner/client.ts';
 import type { Drill } from './runner/definition.ts';
 import type { Scene } from './runner/scene.ts';
 
@@ -9,18 +9,18 @@ const failureThreshold = 3;
 export const slowService: Drill = {
   name: 'slow-service',
   phase: 4,
-  about: 'A service hangs: phase 3 beside phase 4',
+  about: 'A service does not answer: phase 3 and phase 4 compared',
   setUp: [
-    `A service takes requests and never answers; the gateways give it ${timeoutMs} ms.`,
-    `One client sends ${requests} requests through phase 3, another one through phase 4, each one after another.`,
+    `A service accepts requests and never answers; the gateways time out after ${timeoutMs} ms.`,
+    `One client sends ${requests} requests through phase 3, and another ${requests} through phase 4, one after another.`,
     `The circuit of phase 4 opens after ${failureThreshold} failures.`,
   ],
-  question: `Phase 3 takes ${(requests * timeoutMs) / 1000} s for the ${requests} answers. And phase 4?`,
+  question: `Phase 3 takes ${(requests * timeoutMs) / 1000} s for its ${requests} responses. How long does phase 4 take?`,
   choices: {
-    a: `As long: each client has to wait for its own timeout`,
+    a: `${(requests * timeoutMs) / 1000} s as well: each request waits for its own timeout`,
     b: `${(failureThreshold * timeoutMs) / 1000} s: the time of ${failureThreshold} timeouts`,
     c: `${timeoutMs / 1000} s: the time of one timeout`,
-    d: 'No time: it refuses at once',
+    d: 'Almost no time: it refuses every request at once',
   },
   expected: 'b',
 
@@ -31,7 +31,7 @@ export const slowService: Drill = {
       const circuitBreaker = { failureThreshold, cooldownMs: 30_000 };
       const gateway = await scene.gateway({ phase, name, service, timeoutMs, circuitBreaker });
       return async () => {
-        const answers: Answer[] = [];
+        const answers: DrillResponse[] = [];
         const begun = performance.now();
         for (let i = 1; i <= requests; i++) {
           const answer = await gateway.get('/api/inventory/1');
@@ -39,16 +39,20 @@ export const slowService: Drill = {
           scene.say(name, `request ${i}: ${answer.status} after ${Math.round(answer.ms)} ms`);
         }
         const ms = Math.round(performance.now() - begun);
-        scene.say(name, `all answered after ${ms} ms: ${tally(answers)}; the service got ${service.calls()}`);
+        scene.say(
+          name,
+          `all answered after ${ms} ms: ${tally(answers)}; the service got ${service.calls()} requests`,
+        );
         return { ms, calls: service.calls(), answers };
       };
     };
     const ready = await Promise.all([send(3), send(4)]);
-    scene.say('clients', 'both begin');
+    scene.say('clients', 'both start sending');
     const [third, fourth] = await Promise.all(ready.map((go) => go()));
-    if (!third || !fourth) throw new Error('Both have run.');
+    if (!third || !fourth) throw new Error('A result is missing.');
 
-    // Not all the time divided by that of a timeout: on a busy machine ten small delays look like a fourth one.
+    // Counts responses that took a whole timeout. The total time would not do: on a busy machine, ten small delays add up
+    // to the time of a fourth timeout.
     const timeouts = fourth.answers.filter(({ ms }) => ms >= timeoutMs).length;
     return {
       answer: { 0: 'd', 1: 'c', [failureThreshold]: 'b', [requests]: 'a' }[timeouts],
@@ -60,21 +64,26 @@ export const slowService: Drill = {
   },
 
   explain:
-    'A timeout protects one request. It does not learn: the next one waits as long, and meanwhile each holds a ' +
-    'connection, memory and a waiting person. The circuit counts failures in a row, and a timeout is one. After the third ' +
-    'it refuses at once, with 503 and Retry-After, and leaves the service alone, which may be all it needs to recover. ' +
-    'The first callers still pay the full price, so timeouts should be short.',
+    'A timeout protects only one request. The next request waits just as long. While it waits, it holds a connection and ' +
+    'memory, and a user waits with it. The circuit counts failures in a row, and a timeout is a failure. After ' +
+    `${failureThreshold} failures the gateway refuses requests at once, with 503 and Retry-After, and does not call the ` +
+    `service, which gives it time to recover. The first ${failureThreshold} requests still wait for the whole timeout, so ` +
+    'timeouts should be short.',
   code: [
     {
       file: 'forward.ts',
       marker: 'this.#controller.abort(TIMEOUT)',
-      why: 'one request has waited long enough',
+      why: 'ends one request after its timeout',
     },
-    { file: 'circuit-breaker.ts', marker: 'failures = failed ? failures + 1 : 0', why: 'failures in a row' },
-    { file: 'circuit-breaker.ts', marker: 'throw CIRCUIT_OPEN', why: 'refused without a call' },
+    {
+      file: 'circuit-breaker.ts',
+      marker: 'failures = failed ? failures + 1 : 0',
+      why: 'counts failures in a row',
+    },
+    { file: 'circuit-breaker.ts', marker: 'throw CIRCUIT_OPEN', why: 'refuses without calling the service' },
   ],
   next: [
-    'npm run drill -- cooldown-herd   and when the cooldown ends?',
-    'npm run diff -- 3 4              all that phase 4 adds',
+    'npm run drill -- cooldown-herd   what happens when the cooldown ends',
+    'npm run diff -- 3 4              everything that phase 4 adds',
   ],
 };

@@ -1,6 +1,6 @@
 import { countOf } from './runner/client.ts';
 import type { Drill } from './runner/definition.ts';
-import type { Gateway } from './runner/gateway.ts';
+import type { DrillGateway } from './runner/gateway.ts';
 import type { Scene } from './runner/scene.ts';
 import { always } from './runner/service.ts';
 
@@ -13,9 +13,9 @@ export const twoGateways: Drill = {
   about: 'A limit of 10, two gateways: counters in memory, then in Redis',
   needsRedis: true,
   setUp: [
-    `Two gateways of phase 3 share the load, and a caller may send ${limit} requests per minute.`,
-    `It sends ${requests} requests, to one gateway and the other in turn.`,
-    'In the first round each gateway counts in its own memory, in the second round both count in one Redis.',
+    `Two gateways of phase 3 share the load, and a client may send ${limit} requests per minute.`,
+    `It sends ${requests} requests, alternating between the two gateways.`,
+    'In the first round each gateway counts in its own memory; in the second round both count in one Redis.',
   ],
   question: `How many of the ${requests} requests pass in the first round, and how many in the second?`,
   choices: {
@@ -38,10 +38,10 @@ export const twoGateways: Drill = {
       start('gateway D', redis.url),
     ]);
 
-    const round = async (gateways: Array<[string, Gateway]>) => {
+    const round = async (gateways: Array<[string, DrillGateway]>) => {
       const passedAt = new Map(gateways.map(([name]) => [name, 0]));
       for (let sent = 0; sent < requests; sent++) {
-        const [name, gateway] = gateways[sent % gateways.length] as [string, Gateway];
+        const [name, gateway] = gateways[sent % gateways.length] as [string, DrillGateway];
         const answer = await gateway.get('/api/inventory/1');
         passedAt.set(name, (passedAt.get(name) ?? 0) + countOf(200, [answer]));
       }
@@ -69,20 +69,25 @@ export const twoGateways: Drill = {
   },
 
   explain:
-    'A counter in the memory of a process holds for that process. Every gateway more raises the limit, and so does ' +
-    'every restart. One Redis sees all requests, and the script counts and answers in one step, so no two gateways ' +
-    'can both take the last place. Phase 3 without REDIS_URL says so in its log when it starts.',
+    'A counter in the memory of a process counts only the requests of this process. Each additional gateway raises the ' +
+    'total limit, and each restart resets the counter. One Redis counts all requests. The script increments and returns ' +
+    'the counter in one atomic step, so two gateways cannot both accept the last request of the limit. Without REDIS_URL, ' +
+    'phase 3 logs a warning when it starts.',
   code: [
     {
       file: 'redis.ts',
       marker: 'redis = new RedisMock()',
-      why: 'without REDIS_URL: a counter for this process',
+      why: 'without REDIS_URL: counters for this process only',
     },
-    { file: 'redis.ts', marker: 'redis = new Redis(url, OPTIONS)', why: 'with it: one for all' },
+    {
+      file: 'redis.ts',
+      marker: 'redis = new Redis(url, OPTIONS)',
+      why: 'with REDIS_URL: counters for all gateways',
+    },
     { file: 'fixed-window.lua', marker: "redis.call('INCR', KEYS[1])", why: 'read and write in one step' },
   ],
   next: [
-    'npm run drill -- redis-down   what the shared counter costs',
-    'npm run diff -- 2 3           all that phase 3 adds',
+    'npm run drill -- redis-down   what happens when Redis is not there',
+    'npm run diff -- 2 3           everything that phase 3 adds',
   ],
 };

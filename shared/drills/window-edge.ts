@@ -12,11 +12,11 @@ const leadMs = 400;
 export const windowEdge: Drill = {
   name: 'window-edge',
   phase: 3,
-  about: 'What a fixed window lets pass around its edge',
+  about: 'How many requests pass around the end of a fixed window?',
   setUp: [
-    `A caller without a key may send ${limit} requests per window of ${windowMs / 1000} seconds.`,
-    'Its first request opens the window, and then it is quiet until shortly before the window ends.',
-    `It sends ${burst} requests at once right before the end, and ${burst} more right after it.`,
+    `A client without a key may send ${limit} requests per window of ${windowMs / 1000} seconds.`,
+    'Its first request starts the window. Then it sends nothing until shortly before the window ends.',
+    `It sends ${burst} requests at once just before the end, and ${burst} more just after it.`,
   ],
   question: `How many of these ${2 * burst} requests pass?`,
   expected: String(limit - 1 + limit),
@@ -29,9 +29,9 @@ export const windowEdge: Drill = {
     const earliest = performance.now();
     const opener = await gateway.get(path);
     const latest = performance.now();
-    scene.say('client', `one request opens the window: ${opener.status}`);
+    scene.say('client', `one request starts the window: ${opener.status}`);
 
-    // The window has begun between these two points in time.
+    // The window started between `earliest` and `latest`.
     await scene.pass(earliest + windowMs - leadMs - performance.now());
     const begun = performance.now();
     const before = await gateway.burst(burst, path);
@@ -46,31 +46,32 @@ export const windowEdge: Drill = {
     return {
       answer: String(passed),
       measured: [
-        `${passed} of ${2 * burst} requests passed within ${ms} ms, under a limit of ${limit} per ${windowMs} ms.`,
+        `${passed} of ${2 * burst} requests passed within ${ms} ms, with a limit of ${limit} per ${windowMs} ms.`,
       ],
     };
   },
 
   explain:
-    `The window is fixed: it knows how many requests came since it opened, not when. So ${limit - 1} pass at its end, ` +
-    `the next window opens with the first request after it, and ${limit} more pass at once: nearly twice the limit in a ` +
-    'fraction of the window. That is the price of one counter per client and one round trip. Over many windows the ' +
-    'limit holds; a service that cannot bear the double burst needs a sliding window or a token bucket.',
+    `A fixed window stores how many requests came since it started, but not when they came. So ${limit - 1} requests pass ` +
+    `at its end. The first request after the end starts the next window, and ${limit} requests pass at once: nearly twice ` +
+    'the limit in a fraction of the window. In return, the limit needs only one counter per client and one round trip to ' +
+    'Redis. Over many windows the limit holds. A service that cannot handle the double burst needs a sliding window or a ' +
+    'token bucket.',
   code: [
     {
       file: 'fixed-window.lua',
       marker: 'if left < 0 then',
-      why: 'the first request after the end opens a window',
+      why: 'the first request after the end starts a window',
     },
     {
       file: 'fixed-window.lua',
       marker: "redis.call('INCR', KEYS[1])",
-      why: 'all that is known of a window: a count',
+      why: 'a window stores only this count',
     },
-    { file: 'rate-limit.ts', marker: 'if (window.count > limit)', why: 'the decision' },
+    { file: 'rate-limit.ts', marker: 'window.count > limit', why: 'the decision' },
   ],
   next: [
-    'npm run drill -- two-gateways             where the counter lives',
+    'npm run drill -- two-gateways             where the counter is stored',
     'phases/3-rate-limiting/fixed-window.lua   the whole algorithm, in a dozen lines',
   ],
 };

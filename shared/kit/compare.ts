@@ -9,9 +9,9 @@ import { compareWorkspace, fileName } from './workspace-files.ts';
 
 const usage = `npm run compare -- [PHASE] [FILE ...] [options]
 
-Shows your workspace beside a phase as it stands in phases/: lines with - are yours, lines with + the reference's.
-Without a PHASE: the one that you are writing. With FILEs: only those.
-  --stat   the list of files alone
+Compares your workspace with the reference, a phase in phases/. Lines with - are yours, lines with + the reference's.
+Without a PHASE: the one that you are writing. With FILEs: only these files.
+  --stat   only the list of files
   --help   this text`;
 
 await runCommand(() => {
@@ -32,7 +32,9 @@ function pickFiles(changes: FileChange[], files: string[]): FileChange[] {
   const unknown = files.find((file) => !changes.some(({ path }) => path === file));
   if (unknown === undefined) return changes.filter(({ path }) => files.length === 0 || files.includes(path));
   const known = changes.map(({ path }) => path).join(', ');
-  throw new CliError(`Neither you nor the reference has a file "${unknown}". There are: ${known}.`);
+  throw new CliError(
+    `Neither the workspace nor the reference has a file "${unknown}". The files are: ${known}.`,
+  );
 }
 
 function describe(phase: Phase, own: Phase, changes: FileChange[], stat: boolean): string {
@@ -54,6 +56,6 @@ function nextStep(phase: Phase, own: Phase, differing: FileChange[]): string {
   if (phase.number !== own.number) return `Next: npm run compare -- ${own.number}, the phase you are writing`;
   if (differing.length === 0) return `Nothing differs. Next: npm run verify -- ${phase.number}`;
   const file = differing.find(({ kind }) => kind !== 'removed')?.path;
-  const rescue = file ? `, or take one from the reference: npm run rescue -- ${phase.number} ${file}` : '';
-  return `Other files are no fault; the suites decide. Next: npm run verify -- ${phase.number}${rescue}`;
+  const rescue = file ? `, or copy a file of the reference: npm run rescue -- ${phase.number} ${file}` : '';
+  return `Your files may differ; only the suites decide. Next: npm run verify -- ${phase.number}${rescue}`;
 }

@@ -3,8 +3,8 @@ import type { NewField } from './new-fields.ts';
 const objectSchema = /\b(\w+)\s*\.\s*(?:strictObject|object)\(\s*\{/g;
 
 /**
- * A TypeScript source whose zod object with the older fields accepts the new one too, whatever its value; undefined
- * when the source has no such object.
+ * Lets the zod object that has the older fields accept the new field with any value. Undefined when the source has no
+ * such object.
  */
 export function acceptField(
   source: string,
@@ -45,7 +45,7 @@ function findClosingBrace(source: string, from: number): number | undefined {
   return end;
 }
 
-/** The names of the properties of an object literal, of which this is the inside. */
+/** The names of the properties of an object literal. `body` is the text between its braces. */
 function findProperties(body: string): string[] {
   const names: string[] = [];
   scan(body, 0, (depth, index) => {
@@ -56,10 +56,10 @@ function findProperties(body: string): string[] {
   return names;
 }
 
-// Comments and texts, and an escaped character, as there are in regular expressions.
+// Comments, string literals, and escaped characters, which occur in regular expressions.
 const skipped = /\/\/[^\n]*|\/\*[\s\S]*?\*\/|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|\\./y;
 
-/** Visits the characters of code, but not those of comments and texts, with their depth in brackets, until `stop`. */
+/** Calls `stop` for each character outside comments and strings, with its bracket depth, until it returns true. */
 function scan(source: string, from: number, stop: (depth: number, index: number) => boolean): void {
   let depth = 0;
   for (let index = from; index < source.length; index++) {

@@ -1,12 +1,12 @@
 import type { Exchange } from './evidence.ts';
 
-// What curl or Node writes by itself, and says nothing about the request.
+// Header fields that curl or Node add themselves. They are not needed to repeat the request.
 const ownFields = /^(?:content-length|transfer-encoding)$/i;
 const plainTarget = /^\/[\w\-.~!$&'()*+,;=:@/?%]*$/;
 const dotSegment = /(?:^|\/)\.{1,2}(?:[/?]|$)/;
 const bodyShown = 400;
 
-/** The curl command that sends the same request again; undefined when curl cannot, and only the raw bytes tell. */
+/** The curl command that sends the same request again; undefined when curl cannot send it. */
 export function toCurl({ sent, sentBytes, port }: Exchange): string | undefined {
   if (sent.length < sentBytes) return undefined;
   const end = sent.indexOf('\r\n\r\n');
@@ -42,7 +42,7 @@ export function toCurl({ sent, sentBytes, port }: Exchange): string | undefined 
   return ['curl', ...words.map(quote)].join(' ');
 }
 
-/** Bytes as lines in which nothing is invisible; long lines are shortened. */
+/** Bytes as lines of visible characters: the others are escaped, and long lines are shortened. */
 export function spellOut(bytes: string, total: number): string[] {
   const lines = bytes.match(/[^\n]*\n|[^\n]+$/g) ?? [];
   const shown = lines.slice(0, 30).map((line) => shorten(escapeBytes(line)));
@@ -50,7 +50,7 @@ export function spellOut(bytes: string, total: number): string[] {
   return missing > 0 ? [...shown, `… ${missing} more bytes`] : shown;
 }
 
-/** A text of at most so many characters, which says when it was longer. */
+/** Cuts a text after `most` characters and adds its length when it was longer. */
 export function shorten(text: string, most = 300): string {
   return text.length > most ? `${text.slice(0, most)}… (${text.length} characters)` : text;
 }
@@ -67,11 +67,11 @@ function fieldWords(name: string, value: string, port: number): string[] {
   if (ownFields.test(name)) return [];
   if (/^host$/i.test(name) && value === `127.0.0.1:${port}`) return [];
   if (/^connection$/i.test(name) && /^(?:close|keep-alive)$/.test(value)) return [];
-  // To curl "Name:" means "leave it out" and "Name;" an empty field.
+  // For curl "Name:" removes a field, and "Name;" sends it empty.
   return ['-H', value === '' ? `${name};` : `${name}: ${value}`];
 }
 
-/** The body in these bytes when it is complete and nothing follows it. */
+/** The body in these bytes; undefined unless it is complete and nothing follows it. */
 function bodyOf(bytes: string, length: string | undefined, coding: string | undefined): string | undefined {
   if (coding !== undefined) {
     const chunks = /^(?:([\da-f]+)\r\n([^\r\n]*)\r\n)*?0\r\n\r\n$/i.test(bytes);
@@ -81,7 +81,7 @@ function bodyOf(bytes: string, length: string | undefined, coding: string | unde
   return bytes.length === Number(length ?? 0) ? bytes : undefined;
 }
 
-/** Quotes a word for sh, in a way that other shells take as well where that is possible. */
+/** Quotes a word for sh, where possible in a form that other shells accept too. */
 function quote(word: string): string {
   if (/^[\w./:@%+=,-]+$/.test(word)) return word;
   if (!/["$`\\!]/.test(word)) return `"${word}"`;

@@ -1,4 +1,4 @@
-// Plain JavaScript without packages, and nothing that a Node of 2020 does not know: this must run where nothing else does.
+// Plain JavaScript without packages, for any Node since 2020: this must run where the rest of the repository does not.
 import { spawnSync } from 'node:child_process';
 import {
   existsSync,
@@ -17,17 +17,17 @@ import { fileURLToPath } from 'node:url';
 
 const usage = `npm run doctor
 
-Looks whether this machine has what the repository needs, and says for each problem how to cure it.
-Exit code 0: all that is needed is there. Exit code 1: there is a problem. A note is no problem.
+Checks whether this machine has what the repository needs, and says how to fix each problem.
+Exit code 0: nothing that is needed is missing. Exit code 1: there is a problem. A note is not a problem.
   --help   this text`;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-const patienceMs = 3000;
+const timeoutMs = 3000;
 
-const ok = (name, found) => ({ level: 'ok', name, found, cure: [] });
-const note = (name, found, ...cure) => ({ level: 'note', name, found, cure });
-const problem = (name, found, ...cure) => ({ level: 'problem', name, found, cure });
+const ok = (name, found) => ({ level: 'ok', name, found, fix: [] });
+const note = (name, found, ...fix) => ({ level: 'note', name, found, fix });
+const problem = (name, found, ...fix) => ({ level: 'problem', name, found, fix });
 
 async function main() {
   const [word] = process.argv.slice(2);
@@ -43,16 +43,16 @@ async function main() {
   findings.push(await checkWatching());
 
   const width = Math.max(...findings.map(({ name }) => name.length));
-  for (const { level, name, found, cure } of findings) {
+  for (const { level, name, found, fix } of findings) {
     console.log(`  ${level.padEnd(7)}  ${name.padEnd(width)}  ${found}`);
-    for (const line of cure) console.log(`${' '.repeat(width + 13)}${line}`);
+    for (const line of fix) console.log(`${' '.repeat(width + 13)}${line}`);
   }
   const problems = findings.filter(({ level }) => level === 'problem').length;
   process.exitCode = problems > 0 ? 1 : 0;
   console.log(
     problems > 0
-      ? `\n${problems === 1 ? '1 problem' : `${problems} problems`}. Next: cure it as said above, then npm run doctor again.`
-      : '\nNothing is in the way. Next: npm start',
+      ? `\n${problems === 1 ? '1 problem' : `${problems} problems`}. Next: follow the instructions above, then npm run doctor again.`
+      : '\nThere is no problem. Next: npm start',
   );
 }
 
@@ -87,12 +87,12 @@ function checkNpm() {
 function checkPackages() {
   const wanted = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies });
   const wrong = wanted.filter(([name, version]) => versionOf(name) !== version);
-  if (wrong.length === 0) return ok('packages', `${wanted.length}, as package.json names them`);
+  if (wrong.length === 0) return ok('packages', `${wanted.length}, in the versions of package.json`);
   const [[name, version]] = wrong;
   const example = `${name} is ${versionOf(name) || 'missing'}, not ${version}`;
   return problem(
     'packages',
-    `${wrong.length} of ${wanted.length} are not as they should be: ${example}`,
+    `${wrong.length} of ${wanted.length} are not the versions of package.json: ${example}`,
     'npm ci',
   );
 }
@@ -118,9 +118,9 @@ function checkGit() {
   if (firstLine('git', ['-C', root, 'rev-parse', '--git-dir'])) return ok('git', found);
   return note(
     'git',
-    `${found}, but this folder is no clone: npm run tags and npm run propagate need one`,
+    `${found}, but this folder is not a clone: npm run tags and npm run propagate need one`,
     'Clone the repository instead of unpacking an archive of it.',
-    'If it is a clone, run git status here: git says what it does not like.',
+    'If it is a clone, run git status here: git shows the reason.',
   );
 }
 
@@ -133,19 +133,21 @@ function checkCurl() {
 function checkRedisServer() {
   const version = firstLine('redis-server', ['--version']);
   if (version) return ok('redis-server', (/v=(\S+)/.exec(version) || [version, version])[1]);
-  const cures = {
+  const fixes = {
     linux: ['sudo apt install redis-server     (Debian, Ubuntu)'],
     darwin: ['brew install redis'],
-    win32: ['There is none for Windows: use WSL, or docker compose up -d redis to run gateways with it.'],
+    win32: [
+      'It does not exist for Windows: use WSL, or docker compose up -d redis to run gateways with a Redis.',
+    ],
   };
   return note(
     'redis-server',
     'not on PATH: the sentences of the contract that need it are skipped',
-    ...(cures[process.platform] || ['Install the Redis of your system.']),
+    ...(fixes[process.platform] || ['Install the Redis of your system.']),
   );
 }
 
-/** Whether the Redis of REDIS_URL lets somebody connect. The URL may hold a password: only host and port are shown. */
+/** Checks that the Redis of REDIS_URL accepts a connection. Prints only host and port: the URL may hold a password. */
 async function checkRedisUrl(text) {
   let url;
   try {
@@ -153,14 +155,14 @@ async function checkRedisUrl(text) {
   } catch {
     return problem(
       'REDIS_URL',
-      'is no URL',
+      'is not a URL',
       'Set it to redis://127.0.0.1:6379, or unset it for the embedded Redis.',
     );
   }
   const place = `${url.hostname}:${url.port || 6379}`;
   const error = await new Promise((resolve) => {
     const socket = net.connect(Number(url.port || 6379), url.hostname.replace(/^\[|\]$/g, ''));
-    socket.setTimeout(patienceMs, () => socket.destroy(new Error('no answer')));
+    socket.setTimeout(timeoutMs, () => socket.destroy(new Error('no answer')));
     socket.once('connect', () => {
       socket.destroy();
       resolve(undefined);
@@ -204,19 +206,19 @@ async function checkPort(port, use) {
   if (error === 'EACCES') {
     return problem(
       name,
-      `not allowed, and ${use} wants it`,
+      `not allowed, and ${use} needs it`,
       'Choose another: npm start -- --help lists the options.',
     );
   }
   const finder = process.platform === 'win32' ? `netstat -ano | findstr :${port}` : `lsof -i :${port}`;
   return problem(
     name,
-    `in use, and ${use} wants it`,
+    `in use, and ${use} needs it`,
     `Stop what listens there (${finder} shows it), or choose another: npm start -- --help lists the options.`,
   );
 }
 
-/** Whether a change of a file on this very disk is noticed, as npm run verify -- --watch needs it. */
+/** Checks that fs.watch() reports a change of a file on this disk: npm run verify -- --watch needs that. */
 async function checkWatching() {
   const parent = join(root, 'workspace-saves');
   const existed = existsSync(parent);
@@ -232,20 +234,20 @@ async function checkWatching() {
     } catch (reason) {
       resolve(reason.code || reason.message);
     }
-    // More than once, because some systems begin to watch a little late.
+    // The file is written several times, because on some systems the watching begins with a delay.
     writing = setInterval(() => writeFileSync(join(folder, 'file'), String(Date.now())), 50);
-    deadline = setTimeout(() => resolve('nothing is noticed'), patienceMs);
+    deadline = setTimeout(() => resolve('no change is reported'), timeoutMs);
   });
   clearInterval(writing);
   clearTimeout(deadline);
   if (watcher) watcher.close();
   rmSync(folder, { recursive: true, force: true });
   if (!existed) rmdirSync(parent);
-  if (error === undefined) return ok('file watching', 'changes are noticed');
-  const cure = /^(?:ENOSPC|EMFILE)$/.test(error)
+  if (error === undefined) return ok('file watching', 'changes are reported');
+  const fix = /^(?:ENOSPC|EMFILE)$/.test(error)
     ? 'Too many files are watched. Linux: sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512'
-    : 'Network disks, and /mnt/c in WSL, tell of no changes: move the repository to a disk of the system itself.';
-  return note('file watching', `${error}: npm run verify -- --watch does not work`, cure);
+    : 'Network disks, and /mnt/c in WSL, report no changes: move the repository to a local disk of the system.';
+  return note('file watching', `${error}: npm run verify -- --watch does not work`, fix);
 }
 
 function firstLine(program, words, shell = false) {

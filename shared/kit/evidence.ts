@@ -1,4 +1,4 @@
-/** One request on a connection that a test made to a gateway, and what came back on it. */
+/** One request that a test sent to a gateway, and the bytes it received. */
 export interface Exchange {
   port: number;
   /** The first bytes, as latin1. */
@@ -6,36 +6,36 @@ export interface Exchange {
   sentBytes: number;
   received: string;
   receivedBytes: number;
-  /** How the connection stood at the end of the test. A word in capitals is an error code of the system. */
+  /** State of the connection at the end of the test. A word in capitals is a system error code. */
   end: 'open' | 'closed by the gateway' | 'closed by the test' | (string & {});
 }
 
-/** A gateway process as a test saw it. */
+/** A gateway process during a test. */
 export interface ObservedGateway {
   command: string[];
   env: Record<string, string>;
   /** The text of its config file. */
   config: string;
-  /** Whether the test itself started it; else it was there for the whole file. */
+  /** True when the test started it; false when all tests of the file share it. */
   ownStart: boolean;
   /** Undefined while it runs. */
   exit: { code: number | null; signal: string | null } | undefined;
-  /** It had ended before the test began: whatever the test asked, nobody could answer. */
+  /** True when it had failed before the test began, so that the test could get no response. */
   deadBefore: boolean;
-  /** The last of what it said during the test: on stderr, and in its log where that is an error or no JSON. */
+  /** The end of its output during the test: stderr, and the lines of its log that are errors or not JSON. */
   complaints: string;
 }
 
-/** What went over the wire during a test, and what the gateways did. */
+/** The requests of a test, and the state of its gateways. */
 export interface Evidence {
-  /** In the order of their beginning; the oldest may be missing. */
+  /** In the order in which they began; the oldest may be missing. */
   exchanges: Exchange[];
   gateways: ObservedGateway[];
 }
 
 declare module 'vitest' {
   interface TaskMeta {
-    /** Only of a test that failed under `npm run verify`. */
+    /** Set only for a test that failed under `npm run verify`. */
     evidence?: Evidence;
   }
 }

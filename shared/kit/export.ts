@@ -16,35 +16,35 @@ package.json and package-lock.json with exact versions of the packages it import
 await runCommand(() => {
   const { values, positionals } = readArguments(usage, { help: { type: 'boolean', short: 'h' } });
   if (values.help) return console.log(usage);
-  const [word, folder, ...surplus] = positionals;
+  const [word, folder, ...extra] = positionals;
   if (word === undefined || folder === undefined)
     throw new CliError(`Name a phase and a folder.\n\n${usage}`);
-  refuseWords(usage, surplus);
+  refuseWords(usage, extra);
   console.log(exportPhase(findPhase(word), folder));
 });
 
 function exportPhase(phase: Phase, word: string): string {
-  // npm runs its scripts in the root folder; INIT_CWD is where the user stands.
+  // npm runs scripts in the root folder; INIT_CWD is the current folder of the user.
   const here = process.env.INIT_CWD ?? process.cwd();
   const folder = resolve(here, word);
   refuseOccupied(folder);
   const project = buildProject(phase);
   mkdirSync(folder, { recursive: true });
-  for (const [path, text] of project) writeFileSync(join(folder, path), text);
-  const way = relative(here, folder) || '.';
+  for (const [name, text] of project) writeFileSync(join(folder, name), text);
+  const path = relative(here, folder) || '.';
   return [
-    `${phase.name} stands alone in ${folder}: ${project.size} files.`,
+    `${phase.name} was written to ${folder}: ${project.size} files.`,
     'Next:',
-    `  cd ${way.includes(' ') ? `"${way}"` : way}`,
+    `  cd ${path.includes(' ') ? `"${path}"` : path}`,
     '  npm install',
-    '  npm start          (its README.md says the rest)',
+    '  npm start          (more in its README.md)',
   ].join('\n');
 }
 
 function refuseOccupied(folder: string): void {
   if (!existsSync(folder)) return;
-  const cure = 'Name one that is empty or does not exist yet. Nothing was written.';
-  if (!statSync(folder).isDirectory()) throw new CliError(`${folder} is a file, not a folder. ${cure}`);
+  const fix = 'Name a folder that is empty or does not exist yet. Nothing was written.';
+  if (!statSync(folder).isDirectory()) throw new CliError(`${folder} is a file, not a folder. ${fix}`);
   const [first] = readdirSync(folder);
-  if (first !== undefined) throw new CliError(`${folder} is not empty: it holds ${first}. ${cure}`);
+  if (first !== undefined) throw new CliError(`${folder} is not empty: it contains ${first}. ${fix}`);
 }

@@ -5,21 +5,21 @@ import { shorten, spellOut, toCurl } from './curl.ts';
 import type { Evidence, Exchange, ObservedGateway } from './evidence.ts';
 import { findHints, findStartHints, type HintGroup } from './hints.ts';
 import { keepConfig } from './last-verdict.ts';
-import type { Breakdown, Fault, Sentence } from './verdict.ts';
+import type { Breakdown, Fault, TestResult } from './verdict.ts';
 
 const silences: Record<string, string> = {
   open: 'the connection was still open',
   'closed by the test': 'the test gave up waiting',
   'closed by the gateway': 'the gateway closed the connection',
   ECONNRESET: 'the gateway reset the connection',
-  ECONNREFUSED: 'there was no connection, for nobody listened',
+  ECONNREFUSED: 'the connection was refused, because nothing listened on the port',
 };
 const indent = '   ';
 const labelWidth = 10;
 
-/** A failed sentence in full: what was sent, what came back, what was expected and why, the first hint. */
-export function describeFailure(number: number, sentence: Sentence): string {
-  const { suite, file, name, faults, evidence } = sentence;
+/** A failed test in full: the request, the response, what was expected and why, the first hint. */
+export function describeFailure(number: number, test: TestResult): string {
+  const { suite, file, name, faults, evidence } = test;
   const [fault] = faults;
   return [
     heading(number, `suite ${suite}, ${name}`),
@@ -32,7 +32,7 @@ export function describeFailure(number: number, sentence: Sentence): string {
   ].join('\n');
 }
 
-/** What broke beside the sentences, such as the start of the gateway for a whole file. */
+/** A failure outside the tests, such as a gateway that did not start for a whole file. */
 export function describeBreakdown(number: number, breakdown: Breakdown): string {
   const { suite, file, block, fault, unreached } = breakdown;
   const where =
@@ -42,10 +42,10 @@ export function describeBreakdown(number: number, breakdown: Breakdown): string 
     fault.message,
   );
   return [
-    heading(number, `${where}: ${isStart ? 'the gateway did not start' : 'this part broke'}`),
+    heading(number, `${where}: ${isStart ? 'the gateway did not start' : 'this part failed'}`),
     ...row('', [fault.place, ...count]),
     ...row(
-      'came back',
+      'error',
       limit(
         withoutFolder(fault.message)
           .split('\n')
@@ -61,7 +61,7 @@ function heading(number: number, text: string): string {
   return `${colour.red(String(number).padStart(2))} ${colour.bold(text)}`;
 }
 
-/** Lines behind a label; none when there are no lines. */
+/** Lines after a label; empty when there are no lines. */
 function row(label: string, lines: string[]): string[] {
   return lines
     .filter((line, i) => i > 0 || line !== '')
@@ -84,24 +84,24 @@ function describeEvidence({ exchanges, gateways }: Evidence, fault: Fault | unde
     ? [
         ...row('before', summarise(exchanges.slice(0, exchanges.indexOf(chosen)))),
         ...row('sent', sentLines(chosen)),
-        ...row('came back', receivedLines(chosen)),
+        ...row('received', receivedLines(chosen)),
       ]
     : own
         .slice(-1)
         .flatMap((gateway) => [
           ...row('started', startLines(gateway)),
-          ...row('came back', [ending(gateway), ...quote(gateway)]),
+          ...row('result', [ending(gateway), ...quote(gateway)]),
         ]);
   const complaints = chosen ? gateways.flatMap(quote) : [];
-  return [...lines, ...row('it died', dead.map(ending)), ...row('it said', complaints)];
+  return [...lines, ...row('ended', dead.map(ending)), ...row('output', complaints)];
 }
 
-/** The exchange that a failed assertion is most likely about: the last one whose status it names, else the last. */
+/** The exchange that a failed assertion is most likely about: the last one with the status it names, otherwise the last. */
 function chooseExchange(exchanges: Exchange[], fault: Fault | undefined): Exchange | undefined {
-  const said = `${fault?.actual ?? ''} ${fault?.message ?? ''}`;
+  const text = `${fault?.actual ?? ''} ${fault?.message ?? ''}`;
   const named = exchanges.findLast(({ sent }) => {
     const [method, target] = sent.split(' ', 2);
-    return said.includes(`No complete answer to ${method} ${target} `);
+    return text.includes(`No complete answer to ${method} ${target} `);
   });
   const actual = /^\d{3}$|(?<="?status"?: )\d{3}/.exec(fault?.actual ?? '')?.[0];
   return (
@@ -133,7 +133,7 @@ function receivedLines(exchange: Exchange): string[] {
   return limit(
     answers.flatMap(({ status, rawHeaders, text }) => {
       const fields = rawHeaders.flatMap((name, i) => (i % 2 === 0 ? `${name}: ${rawHeaders[i + 1]}` : []));
-      // It differs from call to call, and no sentence is about today.
+      // Date differs from call to call, and no test checks it.
       const shown = fields.filter((field) => !/^date:/i.test(field)).map((field) => shorten(field));
       const body = text === '' ? [] : ['', ...text.split('\n').map((line) => shorten(line, 600))];
       return [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd(), ...shown, ...body];
@@ -142,7 +142,7 @@ function receivedLines(exchange: Exchange): string[] {
   );
 }
 
-/** Earlier exchanges of a test, a line each; the same again and again is one line. */
+/** Earlier exchanges of a test, one line each. Equal neighbours share a line. */
 function summarise(exchanges: Exchange[]): string[] {
   const groups: Array<{ text: string; times: number }> = [];
   for (const exchange of exchanges) {
@@ -162,7 +162,7 @@ function startLines({ command, env, config }: ObservedGateway): string[] {
 
 function ending({ exit }: ObservedGateway): string {
   if (!exit) return 'it runs';
-  return exit.signal ? `it ended by ${exit.signal}` : `it ended with exit code ${exit.code}`;
+  return exit.signal ? `it was ended by ${exit.signal}` : `it ended with exit code ${exit.code}`;
 }
 
 function quote({ complaints }: ObservedGateway): string[] {
@@ -175,7 +175,7 @@ function quote({ complaints }: ObservedGateway): string[] {
   );
 }
 
-/** What the assertion says, without what the exchange above has shown already. */
+/** The text of the assertion, without what the exchange above shows already. */
 function expectation({ message, diff, expected = '', actual = '' }: Fault): string[] {
   const [first = '', ...others] = message.split('\n').filter((line) => line.trim() !== '');
   const [, subject = '', isEqual] =
@@ -204,7 +204,7 @@ function limit(lines: string[], most: number): string[] {
   return lines.length > most ? [...lines.slice(0, most), `… ${lines.length - most} more lines`] : lines;
 }
 
-/** Without the temporary folder of the config, which is gone when this is read. */
+/** Removes the path of the temporary config folder, which no longer exists when the text is read. */
 function withoutFolder(text: string): string {
   return text.replaceAll(/\S*[/\\]gateway-contract-\w+[/\\]/g, '');
 }

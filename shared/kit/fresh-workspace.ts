@@ -9,13 +9,13 @@ import { emptyWorkspace } from './saves.ts';
 import { writeTask } from './task.ts';
 import { markWorkspace, workspacePath } from './workspace.ts';
 
-/** What a workspace begins with: the phase before as it stands in phases/, the learner's own, or next to nothing. */
+/** What a workspace begins with: a copy of the phase before, the learner's own files, or a minimal server. */
 export type Origin = 'reference' | 'mine' | 'empty';
 
-/** What became of a config field that the phase brings. */
+/** A config field that the phase adds, and the file that accepts it. */
 export interface Acceptance {
   field: NewField;
-  /** The file of the workspace that accepts it now; undefined when the learner has to see to it. */
+  /** The file of the workspace that accepts the field now; undefined when the learner has to add it. */
   file: string | undefined;
 }
 
@@ -24,12 +24,14 @@ export function phaseBefore(phase: Phase): Phase | undefined {
   return listPhases().findLast(({ number }) => number < phase.number);
 }
 
-/** Fills the workspace for a phase. Except for 'mine', whatever is in it goes: save it before. */
+/** Fills the workspace for a phase. Unless `origin` is 'mine', its files are deleted: save them before. */
 export async function fillWorkspace(phase: Phase, origin: Origin): Promise<Acceptance[]> {
   const folder = workspacePath();
   const before = phaseBefore(phase);
   if (origin === 'reference' && !before) {
-    throw new CliError(`${phase.name} is the first phase, so there is none to begin with: use --from empty.`);
+    throw new CliError(
+      `${phase.name} is the first phase: there is no phase before it to copy. Use --from empty.`,
+    );
   }
   const demoConfig = readPhaseFiles(phase.folder).get('gateway.json') ?? '';
   if (origin !== 'mine') emptyWorkspace();
@@ -48,16 +50,20 @@ export async function fillWorkspace(phase: Phase, origin: Origin): Promise<Accep
 
 function copyPhase(phase: Phase, folder: string): void {
   for (const [path, text] of readPhaseFiles(phase.folder)) {
-    // Its README tells of a phase that this folder is about to leave.
+    // The README describes the phase before, not the one to write.
     if (path !== 'README.md') writeFileSync(join(folder, path), text);
   }
 }
 
-/** Earlier phases refuse a field they do not know. This one is let in, so that the old sentences can be judged. */
+/** Phases refuse unknown config fields. The workspace accepts the new one, so that the earlier suites can run. */
 function accept(folder: string, field: NewField, phase: Phase): Acceptance {
   for (const [file, text] of readPhaseFiles(folder)) {
     if (!file.endsWith('.ts')) continue;
-    const accepting = acceptField(text, field, `phase ${phase.number}: let in unseen, give it a schema`);
+    const accepting = acceptField(
+      text,
+      field,
+      `phase ${phase.number}: accepted without a check, give it a schema`,
+    );
     if (accepting === undefined) continue;
     if (accepting !== text) writeFileSync(join(folder, file), accepting);
     return { field, file };

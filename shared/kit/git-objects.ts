@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** What git stores: a kind, the bytes, and the id that both together have in every repository. */
+/** An object of git: type, content, and the id, which is a hash of both. */
 export interface GitObject {
   type: 'blob' | 'tree' | 'commit' | 'tag';
   content: Buffer;
@@ -8,7 +8,7 @@ export interface GitObject {
   id: string;
 }
 
-/** Who did something in git, and when. */
+/** The author, committer or tagger of an object, with the time. */
 export interface Signature {
   name: string;
   email: string;
@@ -16,14 +16,14 @@ export interface Signature {
   seconds: number;
 }
 
-/** A file's content. */
+/** The content of a file. */
 export function makeBlob(text: string): GitObject {
   return makeObject('blob', Buffer.from(text));
 }
 
 /** A folder of plain files, by name. */
 export function makeTree(blobs: Map<string, GitObject>): GitObject {
-  // Sorted by bytes; a folder in it would be sorted as if its name ended in a slash, but there is none.
+  // git sorts entries by bytes, and folders as if their names ended in a slash. Here there are no folders.
   const entries = [...blobs].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   const parts = entries.flatMap(([name, { id }]) => [
     Buffer.from(`100644 ${name}\0`),
@@ -32,7 +32,7 @@ export function makeTree(blobs: Map<string, GitObject>): GitObject {
   return makeObject('tree', Buffer.concat(parts));
 }
 
-/** A commit by one who is author and committer, after `parent` if there is one. */
+/** A commit with one author, who is also the committer. It follows `parent` if there is one. */
 export function makeCommit(
   tree: GitObject,
   parent: GitObject | undefined,

@@ -9,7 +9,7 @@ import type { Phase } from '../cli/phases.ts';
 import { findHints, findStartHints, type HintGroup, readCode } from './hints.ts';
 import { type LastVerdict, lastVerdict } from './last-verdict.ts';
 import { findFolder, quoteCommand, readSubject, type Subject } from './subject.ts';
-import { titleOf } from './verdict-text.ts';
+import { numberedTitle } from './verdict-text.ts';
 import { verifyOnce } from './verify-once.ts';
 import { readPhase } from './verify-options.ts';
 
@@ -18,10 +18,10 @@ const limitMs = 240_000;
 
 const usage = `npm run hint -- [PHASE] [options]
 
-Helps with the first sentence that failed in the last npm run verify; without one it judges first.
-  --failure N       with the Nth that failed instead, in the order of npm run verify
+Shows a hint for the first sentence that failed in the last npm run verify. Without a verdict it runs the suites first.
+  --failure N       the hint for the Nth failure, in the order of npm run verify
   --level N         how much help: 1 what to think of (default), 2 what to do, 3 the lines of the reference
-  --cmd "COMMAND"   the gateway of that command, as in npm run verify
+  --cmd "COMMAND"   the gateway that this command starts, as in npm run verify
   --help            this text`;
 
 await runCommand(async () => {
@@ -32,8 +32,8 @@ await runCommand(async () => {
     help: { type: 'boolean', short: 'h' },
   });
   if (values.help) return console.log(usage);
-  const [word, ...surplus] = positionals;
-  refuseWords(usage, surplus);
+  const [word, ...extra] = positionals;
+  refuseWords(usage, extra);
   const phase = readPhase(word, values.cmd);
   const subject = readSubject(values.cmd);
   const level = readNumber('level', values.level, 1, [1, levels]);
@@ -41,12 +41,12 @@ await runCommand(async () => {
   const verdict = lastVerdict(subject, phase) ?? (await judgeNow(subject, phase));
   if (!verdict) return;
   const failure = readNumber('failure', values.failure, 1, [1, Math.max(1, verdict.failed.length)]);
-  console.log(await describe(verdict, subject, phase, failure, level));
+  console.log(await describeHints(verdict, subject, phase, failure, level));
 });
 
 /** Judges up to the first failure; undefined when nothing fails. */
 async function judgeNow(subject: Subject, phase: Phase): Promise<LastVerdict | undefined> {
-  console.log('No verdict yet: judging up to the first failure.\n');
+  console.log('There is no verdict yet: running the suites up to the first failure.\n');
   const order = {
     only: undefined,
     sentence: undefined,
@@ -61,7 +61,7 @@ async function judgeNow(subject: Subject, phase: Phase): Promise<LastVerdict | u
   return isKept ? undefined : lastVerdict(subject, phase);
 }
 
-async function describe(
+async function describeHints(
   verdict: LastVerdict,
   subject: Subject,
   phase: Phase,
@@ -70,26 +70,24 @@ async function describe(
 ): Promise<string> {
   const again = `npm run verify -- ${phase.number}${quoteCommand(subject)}`;
   const failed = verdict.failed[failure - 1];
-  if (!failed) return `Nothing failed when it was judged${ageOf(verdict)}.\nNext: ${again}`;
+  if (!failed) return `No sentence failed in the last verdict${ageOf(verdict)}.\nNext: ${again}`;
   const group = failed.broken ? findStartHints(failed.suite) : findHints(failed.suite, failed.name);
   const which = failure === 1 ? 'The first' : `Number ${failure}`;
   const { length } = verdict.failed;
   const count = length === 1 ? 'One sentence' : `${which} of ${length} sentences`;
   const choice = failure === 1 ? '' : ` --failure ${failure}`;
   return [
-    `${count} that failed for phase ${titleOf(phase)}${ageOf(verdict)}:`,
+    `${count} that failed for phase ${numberedTitle(phase)}${ageOf(verdict)}:`,
     `  ${colour.bold(`suite ${failed.suite}, ${failed.name}`)}`,
-    ...(failed.broken
-      ? ['  It was not reached: the gateway does not start with the config of its suite.']
-      : []),
+    ...(failed.broken ? ['  It did not run: the gateway does not start with the config of its suite.'] : []),
     ...((await hasChanged(subject, verdict))
-      ? [`  Your files have changed since. To know more: ${again}`]
+      ? [`  Your files have changed since then. For a new verdict: ${again}`]
       : []),
     '',
     ...(group ? hintsOf(group, failed.suite, level) : ['There are no hints for this suite yet.', '']),
     group && level < levels
-      ? `Next: mend it, or one more hint: npm run hint -- ${phase.number}${quoteCommand(subject)}${choice} --level ${level + 1}`
-      : `Next: mend it, then ${again}`,
+      ? `Next: fix it, or get one more hint: npm run hint -- ${phase.number}${quoteCommand(subject)}${choice} --level ${level + 1}`
+      : `Next: fix it, then ${again}`,
   ].join('\n');
 }
 
@@ -113,18 +111,18 @@ function codeLines(suite: number, code: HintGroup['code']): string[] {
   const { path, first, lines } = readCode(suite, code);
   const width = String(first + lines.length).length;
   return [
-    `  The reference does it in ${path}:${first}`,
+    `  The reference: ${path}:${first}`,
     ...lines.map((line, i) => `  ${String(first + i).padStart(width)}  ${line}`.trimEnd()),
   ];
 }
 
-/** Says so when the verdict is not of today's work any more. */
+/** The age of the verdict in hours; '' when it is less than an hour old. */
 function ageOf({ at }: LastVerdict): string {
   const hours = Math.floor((Date.now() - at) / 3_600_000);
   return hours < 1 ? '' : ` (judged ${hours === 1 ? 'an hour' : `${hours} hours`} ago)`;
 }
 
-/** Whether a file of the gateway is newer than the verdict. Of a command that names no file nobody knows. */
+/** True when a file of the workspace is newer than the verdict. The files behind --cmd are not known. */
 async function hasChanged(subject: Subject, { at }: LastVerdict): Promise<boolean> {
   if (!subject.isWorkspace) return false;
   const folder = findFolder(subject);

@@ -1,39 +1,40 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findPhase } from '../cli/phases.ts';
-import { hints as routing } from './hints/1-routing.ts';
-import { hints as clientIdentity } from './hints/2-client-identity.ts';
-import { hints as rateLimiting } from './hints/3-rate-limiting.ts';
-import { hints as circuitBreaking } from './hints/4-circuit-breaking.ts';
-import { hints as observability } from './hints/5-observability.ts';
+import { routingHints } from './hints/1-routing.ts';
+import { clientIdentityHints } from './hints/2-client-identity.ts';
+import { rateLimitingHints } from './hints/3-rate-limiting.ts';
+import { circuitBreakingHints } from './hints/4-circuit-breaking.ts';
+import { observabilityHints } from './hints/5-observability.ts';
+import { tracingHints } from './hints/6-tracing.ts';
 
-/** Lines of the reference: the one of a file of the phase that begins with this text, and the block it opens. */
+/** Lines of the reference: the line in `file` that begins with `from`, and the block that it opens. */
 export interface CodeHint {
   file: string;
   from: string;
-  /** How many lines to show, where there is no block. */
+  /** Number of lines to show when the line opens no block. */
   lines?: number;
 }
 
-/** What helps with sentences of a suite that have one cause. */
+/** The hints for tests of a suite that fail for the same cause. */
 export interface HintGroup {
-  /** Parts of sentences. A sentence belongs to the first group that has a part of it. */
-  sentences: string[];
-  /** Why: the sentence of the contract, word for word. */
+  /** Parts of test names. A test belongs to the first group with a part of its name. */
+  tests: string[];
+  /** The sentence of the contract that the tests check, word for word. */
   contract: string;
-  /** The document it stands in, when that is not docs/contract.md. */
+  /** The document with this sentence, when it is not docs/contract.md. */
   document?: string;
   /** The chapter to read, with its anchor. */
   read: string;
-  /** What to think of, then what to do. */
+  /** Hint 1: what to think of. Hint 2: what to do. */
   hints: [general: string, concrete: string];
-  /** The third hint. */
+  /** Hint 3. */
   code: CodeHint;
-  /** True for the one group of a suite that helps when a gateway does not start with its config. */
+  /** Set in the one group of a suite that is shown when the gateway does not start with its config. */
   whenItDoesNotStart?: true;
 }
 
-/** The lines that a code hint stands for. */
+/** The lines of a code hint. */
 export interface CodeLines {
   /** 'phases/3-rate-limiting/rate-limit.ts' */
   path: string;
@@ -44,25 +45,26 @@ export interface CodeLines {
 
 /** By number of the suite. */
 export const hintsBySuite: ReadonlyMap<number, HintGroup[]> = new Map([
-  [1, routing],
-  [2, clientIdentity],
-  [3, rateLimiting],
-  [4, circuitBreaking],
-  [5, observability],
+  [1, routingHints],
+  [2, clientIdentityHints],
+  [3, rateLimitingHints],
+  [4, circuitBreakingHints],
+  [5, observabilityHints],
+  [6, tracingHints],
 ]);
 
-/** The group of a sentence, with ' > ' between its blocks; undefined for a suite without hints. */
-export function findHints(suite: number, sentence: string): HintGroup | undefined {
+/** The group of a test, whose name has ' > ' between its blocks; undefined without hints. */
+export function findHints(suite: number, test: string): HintGroup | undefined {
   const groups = hintsBySuite.get(suite) ?? [];
-  return groups.find(({ sentences }) => sentences.some((part) => sentence.includes(part)));
+  return groups.find(({ tests }) => tests.some((part) => test.includes(part)));
 }
 
-/** The group that helps when a gateway does not start with the config of this suite. */
+/** The group to show when a gateway does not start with the config of this suite. */
 export function findStartHints(suite: number): HintGroup | undefined {
   return hintsBySuite.get(suite)?.find(({ whenItDoesNotStart }) => whenItDoesNotStart);
 }
 
-/** The lines of a code hint in the phase of the suite, with the comment above them; throws when they are gone. */
+/** The lines of a code hint in the phase of the suite, with the comment above them. Throws when there are none. */
 export function readCode(suite: number, { file, from, lines = 1 }: CodeHint): CodeLines {
   const phase = findPhase(String(suite));
   const text = readFileSync(join(phase.folder, file), 'utf8').replaceAll('\r\n', '\n').split('\n');
@@ -76,10 +78,10 @@ export function readCode(suite: number, { file, from, lines = 1 }: CodeHint): Co
   while (text[first - 1]?.startsWith(`${indent}//`) || /^ *(?:\/\*\*| \*)/.test(text[first - 1] ?? ''))
     first--;
   let last = start + lines - 1;
-  // A block ends where a line has its indentation again: with the bracket that closes it.
+  // A block ends at the closing bracket with the same indentation.
   if (/[([{]$/.test(line)) {
     last = text.findIndex((below, i) => i > start && new RegExp(`^${indent}[)\\]}]`).test(below));
-    // The parameters stood on lines of their own: the body follows.
+    // The closing bracket ends a parameter list on several lines. The body follows.
     if (/\{$/.test(text[last] ?? ''))
       last = text.findIndex((below, i) => i > last && below.startsWith(`${indent}}`));
   }

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Evidence } from './evidence.ts';
 
-// A test that has failed may be kept from ending, with its gateway and its services. It runs in a process of vitest's,
-// so the two sides speak through files of a folder.
+// With `npm run verify -- --hold` a failed test does not end, and its gateway and services keep running. The test runs in
+// a worker process of vitest, so it communicates with the command through files in a folder.
 
 const pollMs = 100;
 
@@ -16,7 +16,7 @@ export interface Held {
   evidence: Evidence;
 }
 
-/** In the process of the test: waits until it is released. Only the first test that fails is held. */
+/** Called in the worker: waits until the test is released. Only the first failed test is held. */
 export async function holdOn(folder: string, held: Held): Promise<void> {
   try {
     writeFileSync(heldFile(folder), JSON.stringify(held), { flag: 'wx' });
@@ -26,13 +26,13 @@ export async function holdOn(folder: string, held: Held): Promise<void> {
   while (existsSync(folder) && !existsSync(releaseFile(folder))) await sleep(pollMs);
 }
 
-/** On the other side: the test that is held, as soon as there is one. */
+/** Called by the command: resolves with the held test, or with undefined when `signal` aborts. */
 export async function waitForHeld(folder: string, signal: AbortSignal): Promise<Held | undefined> {
   while (!signal.aborted) {
     try {
       return JSON.parse(readFileSync(heldFile(folder), 'utf8')) as Held;
     } catch {
-      // Not there, or not complete yet.
+      // The file is missing or not complete yet.
       await sleep(pollMs, undefined, { signal }).catch(() => {});
     }
   }

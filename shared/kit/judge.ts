@@ -11,46 +11,46 @@ import {
   fileOf,
   outside,
   readFault,
-  readSentence,
+  readTest,
   readVerdict,
-  type Sentence,
-  sentencesOf,
+  type TestResult,
+  testsOf,
   type Verdict,
 } from './verdict.ts';
 
-const sentenceMs = 30_000;
-// As many files at a time as when a suite is run by hand: they wait more than they compute.
+const testTimeoutMs = 30_000;
+// The same number as in shared/contract/vitest.config.ts: the suites mostly wait.
 const workers = 4;
-// What still runs when a run is ended early gets this long.
+// How long to wait for running tests when a run is ended early.
 const graceMs = 3_000;
 
-/** Which sentences are judged, and for how long. */
+/** Which tests run, and for how long. */
 export interface Order {
   suites: Array<{ suite: number; level: number }>;
-  /** Only sentences that hold one of these texts; all of them when undefined. */
+  /** Only tests whose names contain one of these texts; all of them when undefined. */
   only: string[] | undefined;
   bail: boolean;
   limitMs: number;
 }
 
-/** Hears of a run while it goes on. */
+/** Callbacks during a run. */
 export interface Listener {
-  onSentence?(sentence: Sentence): void;
-  /** A file has ended. Files are told in their order. */
-  onFile?(file: string, sentences: Sentence[]): void;
-  /** A suite has something to say, such as that there is no Redis. */
+  onTest?(test: TestResult): void;
+  /** A file has ended. Files are reported in their order. */
+  onFile?(file: string, tests: TestResult[]): void;
+  /** A suite has printed a message, such as that there is no Redis. */
   onRemark?(text: string): void;
-  /** The first sentence that fails waits, with its gateway and its services, until this resolves; then the run ends. */
-  onHeld?(sentence: Sentence): Promise<void>;
+  /** The first failed test waits, with its gateway and its services, until this resolves. Then the run ends. */
+  onHeld?(test: TestResult): Promise<void>;
 }
 
 /** Runs suites against a gateway. */
 export async function judge(subject: Subject, order: Order, listener: Listener = {}): Promise<Verdict> {
-  const pattern = order.only?.map((text) => literally(text.replaceAll(' > ', ' '))).join('|');
+  const pattern = order.only?.map((text) => escapePattern(text.replaceAll(' > ', ' '))).join('|');
   const folder = mkdtempSync(join(tmpdir(), 'gateway-verify-'));
   const removeFolder = () => rmSync(folder, { recursive: true, force: true });
   process.once('exit', removeFolder);
-  const tell = inOrder(listener);
+  const report = inOrder(listener);
   const remarks = new Set<string>();
   let over = false;
   let timeIsUp = false;
@@ -62,7 +62,7 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
     };
   });
 
-  // Not at the top: it takes a moment, and much is refused before it is needed.
+  // Imported here: loading vitest takes time, and many mistakes are reported without it.
   const { createVitest } = await import('vitest/node');
   const vitest = await createVitest('test', {
     root,
@@ -80,23 +80,23 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
           GATEWAY_LEVEL: String(level),
           HOLD_FOLDER: listener.onHeld ? folder : '',
         },
-        testTimeout: sentenceMs,
-        hookTimeout: sentenceMs,
+        testTimeout: testTimeoutMs,
+        hookTimeout: testTimeoutMs,
         testNamePattern: pattern,
       },
     })),
     reporters: [
       {
-        onTestRunStart: (files) => tell.expect(files.map(({ moduleId }) => basename(moduleId))),
-        onTestCaseResult(test) {
-          const sentence = readSentence(test);
-          if (over || sentence.state === 'skipped') return;
-          listener.onSentence?.(sentence);
-          if (order.bail && sentence.state === 'failed') end();
+        onTestRunStart: (files) => report.expect(files.map(({ moduleId }) => basename(moduleId))),
+        onTestCaseResult(testCase) {
+          const test = readTest(testCase);
+          if (over || test.state === 'skipped') return;
+          listener.onTest?.(test);
+          if (order.bail && test.state === 'failed') end();
         },
         onTestModuleEnd(module) {
           if (over) return;
-          tell.finished(fileOf(module), sentencesOf(module, pattern));
+          report.finished(fileOf(module), testsOf(module, pattern));
           if (order.bail && breakdownsOf(module).length > 0) end();
         },
         onUserConsoleLog({ content }) {
@@ -118,9 +118,9 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
     if (first && 'evidence' in first) {
       over = true;
       clearTimeout(limit);
-      // Not awaited: it resolves when everything has ended, and the held test waits.
+      // Not awaited: it resolves when all tests have ended, and the held test is waiting.
       void vitest.cancelCurrentRun('test-failure');
-      await listener.onHeld?.(sentenceOf(first));
+      await listener.onHeld?.(testOf(first));
       release(folder);
       await within(graceMs, run);
     }
@@ -137,16 +137,16 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
   }
 }
 
-/** Tells of files in their order, whichever ends first. */
+/** Reports files in their order, whichever ends first. */
 function inOrder({ onFile }: Listener) {
-  const finished = new Map<string, Sentence[]>();
+  const finished = new Map<string, TestResult[]>();
   let expected: string[] = [];
   return {
     expect(files: string[]): void {
       expected = files.toSorted(byFile);
     },
-    finished(file: string, sentences: Sentence[]): void {
-      finished.set(file, sentences);
+    finished(file: string, tests: TestResult[]): void {
+      finished.set(file, tests);
       for (let next = expected[0]; next !== undefined && finished.has(next); next = expected[0]) {
         onFile?.(next, finished.get(next) ?? []);
         expected.shift();
@@ -155,7 +155,7 @@ function inOrder({ onFile }: Listener) {
   };
 }
 
-function sentenceOf({ name, file, errors = [], evidence }: Held): Sentence {
+function testOf({ name, file, errors = [], evidence }: Held): TestResult {
   const faults = errors.map(readFault);
   return {
     suite: Number.parseInt(basename(file), 10),
@@ -167,15 +167,15 @@ function sentenceOf({ name, file, errors = [], evidence }: Held): Sentence {
   };
 }
 
-function literally(text: string): string {
+function escapePattern(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 }
 
-/** Waits for a promise, but only so long; what becomes of it does not matter. */
+/** Waits for a promise, at most for `ms`. Its result and its error are ignored. */
 async function within(ms: number, promise: Promise<unknown>): Promise<void> {
-  const patience = new AbortController();
-  const late = sleep(ms, undefined, { signal: patience.signal });
-  await Promise.race([promise, late]).catch(() => {});
-  patience.abort();
-  await late.catch(() => {});
+  const controller = new AbortController();
+  const timeout = sleep(ms, undefined, { signal: controller.signal });
+  await Promise.race([promise, timeout]).catch(() => {});
+  controller.abort();
+  await timeout.catch(() => {});
 }

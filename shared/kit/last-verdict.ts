@@ -5,24 +5,24 @@ import type { Phase } from '../cli/phases.ts';
 import { root } from '../cli/phases.ts';
 import type { Subject } from './subject.ts';
 
-/** What `npm run hint` needs to know of the last `npm run verify` of a gateway as a phase. */
+/** The last verdict of `npm run verify` for a gateway and a phase, which `npm run hint` reads. */
 export interface LastVerdict {
-  /** When it was given, ms since 1970. */
+  /** Time of the verdict, ms since 1970. */
   at: number;
-  /** The failed sentences, in order. `broken`: the gateway did not even start for it. */
+  /** The failed tests, in order. `broken`: the test did not run, because its file broke before. */
   failed: Array<{ suite: number; name: string; broken: boolean }>;
 }
 
-// Neither a file of the learner nor one of the repository.
+// In node_modules it belongs neither to the workspace nor to the repository.
 const folder = join(root, 'node_modules', '.cache', 'phased-gateway');
 
-/** Keeps a verdict for later commands. */
+/** Saves a verdict for later commands. */
 export function keepVerdict(subject: Subject, phase: Phase, verdict: LastVerdict): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(fileFor(subject, phase), JSON.stringify(verdict));
 }
 
-/** The verdict that was kept, or undefined. */
+/** The saved verdict; undefined if there is none. */
 export function lastVerdict(subject: Subject, phase: Phase): LastVerdict | undefined {
   try {
     return JSON.parse(readFileSync(fileFor(subject, phase), 'utf8')) as LastVerdict;
@@ -31,7 +31,7 @@ export function lastVerdict(subject: Subject, phase: Phase): LastVerdict | undef
   }
 }
 
-/** Keeps the config of a failed start, so that it can be repeated; its path from the root folder. */
+/** Saves the config of a failed start, so that the user can repeat it. Returns its path from the root folder. */
 export function keepConfig(text: string): string {
   mkdirSync(folder, { recursive: true });
   const name = `config-${createHash('sha256').update(text).digest('hex').slice(0, 8)}.json`;
@@ -40,7 +40,7 @@ export function keepConfig(text: string): string {
 }
 
 function fileFor({ words }: Subject, { number }: Phase): string {
-  // The root too: several checkouts may share one node_modules.
+  // The key contains the root folder, because several checkouts may share one node_modules.
   const key = createHash('sha256')
     .update(JSON.stringify([root, words, number]))
     .digest('hex');

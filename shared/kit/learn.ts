@@ -9,10 +9,10 @@ import { describeSave, describeStart } from './workspace-news.ts';
 
 const usage = `npm run learn -- PHASE [options]
 
-Makes workspace/, in which you write that phase yourself, and workspace/TASK.md, which says what it owes.
-  --from reference   begin with the phase before it, as it stands in phases/ (default)
-  --from mine        go on with your own gateway of the phase before
-  --from empty       begin with a server that answers GET /health and nothing else (default for the first phase)
+Makes workspace/, in which you write that phase yourself, and workspace/TASK.md, which describes what it must do.
+  --from reference   begin with a copy of the phase before it in phases/ (default)
+  --from mine        continue with your own gateway of the phase before
+  --from empty       begin with a server that answers only GET /health (default for the first phase)
   --help             this text
 
 A workspace of another phase is saved first.`;
@@ -23,7 +23,7 @@ await runCommand(async () => {
     help: { type: 'boolean', short: 'h' },
   });
   if (values.help) return console.log(usage);
-  const [word, ...surplus] = positionals;
+  const [word, ...extra] = positionals;
   if (word === undefined) {
     throw new CliError(
       `Name a phase: ${listPhases()
@@ -31,7 +31,7 @@ await runCommand(async () => {
         .join(', ')}.\n\n${usage}`,
     );
   }
-  refuseWords(usage, surplus);
+  refuseWords(usage, extra);
   const phase = findPhase(word);
   await learn(phase, readOrigin(values.from, phase));
 });
@@ -48,16 +48,17 @@ function checkWorkspace(phase: Phase, origin: Origin): void {
   const before = phaseBefore(phase);
   if (mine?.number === phase.number) {
     throw new CliError(
-      `Your workspace is for phase ${phase.number} already. Next: go on with workspace/TASK.md, ` +
-        'or begin anew (a copy is kept): npm run reset',
+      `Your workspace is for phase ${phase.number} already. Next: continue with workspace/TASK.md, ` +
+        'or start again (a copy is kept): npm run reset',
     );
   }
   if (origin !== 'mine') return;
-  if (!before) throw new CliError(`${phase.name} is the first phase: there is none of yours to go on with.`);
+  if (!before)
+    throw new CliError(`${phase.name} is the first phase: you have no earlier gateway to continue with.`);
   if (mine?.number === before.number) return;
   const present = mine ? `Your workspace is for phase ${mine.number}` : 'There is no workspace';
   throw new CliError(
-    `${present}, and --from mine goes on with one of phase ${before.number}. ` +
+    `${present}, but --from mine needs one for phase ${before.number}. ` +
       `Next: npm run learn -- ${before.number}, or npm run reset -- --list to see what was saved.`,
   );
 }

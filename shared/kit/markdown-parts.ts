@@ -2,7 +2,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { readText } from '../cli/phase-files.ts';
 import { type Phase, root } from '../cli/phases.ts';
 
-/** A Markdown file of the repository, and where it is. */
+/** A Markdown file of the repository. */
 export interface Page {
   /** Path from the root, with `/`. */
   path: string;
@@ -14,7 +14,7 @@ export function readPage(path: string): Page {
   return { path, text: readText(join(root, path)) };
 }
 
-/** 'rate limiting' of '3-rate-limiting'. */
+/** 'rate limiting' for the phase '3-rate-limiting'. */
 export function titleOf({ name }: Phase): string {
   return name.replace(/^\d+-/, '').replaceAll('-', ' ');
 }
@@ -25,7 +25,7 @@ export function findSections(page: Page): Array<{ title: string; text: string }>
   return titles.map(({ title }) => ({ title, text: findSection(page, (other) => other === title) }));
 }
 
-/** What stands below the first heading that matches, up to the next heading of its level or above; '' if there is none. */
+/** The text below the first heading that matches, up to the next heading of its level or above; '' if there is none. */
 export function findSection({ text }: Page, isIt: (heading: string) => boolean): string {
   const lines = text.split('\n');
   const headings = findHeadings(lines);
@@ -38,12 +38,12 @@ export function findSection({ text }: Page, isIt: (heading: string) => boolean):
     .trim();
 }
 
-/** The paragraph between the title of a page and what follows. */
+/** The first paragraph below the title of a page. */
 export function findLead({ text }: Page): string {
   return /^# .*\n\s*\n((?:(?!#|```).+\n?)+)/m.exec(text)?.[1]?.trim() ?? '';
 }
 
-/** The tables in a text with only those rows whose cells pass; a table that loses all rows goes. */
+/** The tables in a text, with only the rows that `keep` accepts. A table without such rows is left out. */
 export function pickRows(text: string, keep: (cells: string[]) => boolean): string {
   const tables = text.match(/(?:^\|.*\n?)+/gm) ?? [];
   return tables
@@ -55,7 +55,7 @@ export function pickRows(text: string, keep: (cells: string[]) => boolean): stri
     .join('\n\n');
 }
 
-/** A text of a page with its links made to lead there from another folder of the repository. */
+/** Rewrites the relative links in a text of a page for another folder of the repository. */
 export function relink(text: string, { path }: Page, folder: string): string {
   return text.replaceAll(/\]\((?![a-z]+:)([^)\s#]*)(#[^)\s]*)?\)/g, (_, target: string, anchor = '') => {
     const file = target === '' ? path : join(dirname(path), target);

@@ -1,16 +1,16 @@
 import { listFields } from '../cli/config-fields.ts';
 
-/** A field that the config of one phase has and the config of the phase before has not. */
+/** A config field that one phase has and the phase before does not have. */
 export interface NewField {
   /** 'access' */
   name: string;
-  /** Where it stands: 'routes[].access'. */
+  /** 'routes[].access' */
   path: string;
   /** The names of the older fields in the same object. */
   siblings: string[];
 }
 
-/** The fields that `after` adds to `before`; of a new section only the section itself. */
+/** The fields that `after` adds to `before`. A new section is listed without its inner fields. */
 export function findNewFields(before: unknown, after: unknown): NewField[] {
   const known = listFields(before);
   const added = listFields(after).filter((path) => !known.includes(path));

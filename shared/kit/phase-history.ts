@@ -4,39 +4,39 @@ import { type GitObject, makeBlob, makeCommit, makeTag, makeTree, type Signature
 import { titleOf } from './markdown-parts.ts';
 import { buildProject } from './project-files.ts';
 
-/** One phase in the history: its tag, the commit under it, and everything that these two need. */
-export interface Stage {
+/** One phase in the history: its tag, its commit, and all objects that these need. */
+export interface TaggedPhase {
   phase: Phase;
   /** 'phase-3' */
   name: string;
   tag: GitObject;
   commit: GitObject;
-  /** In the order in which they can be written: what is named comes before what names it. */
+  /** In writing order: an object comes after the objects that it refers to. */
   objects: GitObject[];
 }
 
-/** Who makes the tags. The address can never be anybody's (RFC 2606): this is how the kit knows its own. */
+/** The tagger of these tags. The domain .invalid is reserved (RFC 2606), so the kit recognises its own tags by it. */
 export const tagger = { name: 'Phased Gateway', email: 'phases@gateway.invalid' };
 
-// Fixed, or the ids would differ from clone to clone: 2026-01-01, and a day more for each phase.
+// Fixed dates, so that the ids are the same in every clone: 2026-01-01, and one more day for each phase.
 const firstSeconds = Date.UTC(2026, 0, 1) / 1000;
 const daySeconds = 86_400;
 
-/** The phases as commits one after the other. Takes nothing from git: content, names and dates make the ids. */
-export function buildHistory(phases: Phase[]): Stage[] {
-  const stages: Stage[] = [];
-  for (const phase of phases) stages.push(buildStage(phase, stages.at(-1)?.commit));
-  return stages;
+/** The phases as a linear history. The ids depend only on contents, names and dates, not on the repository. */
+export function buildHistory(phases: Phase[]): TaggedPhase[] {
+  const history: TaggedPhase[] = [];
+  for (const phase of phases) history.push(buildTaggedPhase(phase, history.at(-1)?.commit));
+  return history;
 }
 
 /** The ids of a history, as phases.lock.json records them. */
-export function listIds(history: Stage[]): TagIds {
+export function listIds(history: TaggedPhase[]): TagIds {
   return Object.fromEntries(
     history.map(({ name, tag, commit }) => [name, { tag: tag.id, commit: commit.id }]),
   );
 }
 
-function buildStage(phase: Phase, parent: GitObject | undefined): Stage {
+function buildTaggedPhase(phase: Phase, parent: GitObject | undefined): TaggedPhase {
   const blobs = new Map([...buildProject(phase)].map(([path, text]) => [path, makeBlob(text)]));
   const tree = makeTree(blobs);
   const by: Signature = { ...tagger, seconds: firstSeconds + (phase.number - 1) * daySeconds };

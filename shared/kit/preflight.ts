@@ -10,34 +10,34 @@ const host = '127.0.0.1';
 const defaultPort = 3000;
 const probeMs = 5_000;
 const stopMs = 3_000;
-const newsMs = 100;
+const exitDelayMs = 100;
 
 const started = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of started) endAll(child);
 });
 
-/** The gateway cannot be judged at all. The message says why, and what to do. */
+/** Thrown when the gateway cannot be judged. The message says why, and what to do. */
 export class NotJudged extends CliError {}
 
-/** What a gateway made of the config of a phase. */
-export interface Acceptance {
+/** The result of a start with the config of a phase. */
+export interface StartAttempt {
   phase: Phase;
-  /** What it said when it refused, undefined when it started. */
+  /** How the gateway ended and its output; undefined when it started. */
   refusal: string | undefined;
 }
 
 /**
- * Starts the gateway once, before any suite does, with the demo config of the phase, and asks it three things. When it
- * refuses this config, that of an earlier phase is tried. A NotJudged says why no suite could be run.
+ * Starts the gateway once before the suites run, with the demo config of the phase, and sends it three requests. When it
+ * refuses this config, the configs of the earlier phases are tried. Throws a NotJudged when no suite can run.
  */
 export async function tryOut(
   subject: Subject,
   phase: Phase,
   { startMs, port }: { startMs: number; port?: number },
-): Promise<Acceptance[]> {
+): Promise<StartAttempt[]> {
   const earlier = listPhases().filter(({ number }) => number <= phase.number);
-  const tried: Acceptance[] = [];
+  const tried: StartAttempt[] = [];
   for (const candidate of earlier.reverse()) {
     const refusal = await tryPhase(subject, candidate, startMs, port ?? (await freePort()));
     tried.push({ phase: candidate, refusal });
@@ -47,7 +47,7 @@ export async function tryOut(
   throw new NotJudged(
     `The gateway does not start: ${subject.command}\n` +
       `With the config phases/${phase.name}/gateway.json ${first?.refusal}\n` +
-      'Next: start it by hand and mend what it says. It gets its config by GATEWAY_CONFIG and its port by PORT; ' +
+      'Next: start it by hand and fix what it reports. GATEWAY_CONFIG names its config and PORT its port; ' +
       'docs/contract.md#environment',
   );
 }
@@ -61,12 +61,12 @@ async function tryPhase(
 ): Promise<string | undefined> {
   if (await ask(port, 'GET', '/health')) {
     throw new NotJudged(
-      `Something answers on ${host}:${port}, and the gateway has not been started yet: no verdict would be about it.\n` +
+      `Something answers on ${host}:${port} before the gateway is started, so the verdict would be about that process.\n` +
         'Next: stop what listens there, perhaps a gateway of an earlier run.',
     );
   }
   const [command = '', ...args] = subject.words;
-  // Relative to the root folder, where the command runs: what it says of the file stays short.
+  // A path relative to the root folder, where the command runs: messages that contain it stay short.
   const config = `phases/${phase.name}/gateway.json`;
   const child = spawn(command, args, {
     cwd: root,
@@ -81,7 +81,7 @@ async function tryPhase(
       GATEWAY_CONFIG: config,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own, so that what the command may leave behind can be ended with it.
+    // A process group of its own, so that endAll() also ends the children of the command.
     detached: process.platform !== 'win32',
     windowsHide: true,
   });
@@ -111,17 +111,17 @@ async function tryPhase(
     }
     if (end === 'ENOENT') {
       throw new NotJudged(
-        `There is no command "${command}".\nNext: check its spelling, and that it is on PATH. It runs in the root folder of the repository.`,
+        `There is no command "${command}".\nNext: check the spelling and PATH. The command runs in the root folder of the repository.`,
       );
     }
     if (end === undefined) {
       throw new NotJudged(
         `The gateway runs, but GET /health on ${host}:${port} is not answered with 200 within ${startMs / 1000} s: ${subject.command}\n` +
-          `${quote(output)}\nNext: does it listen on the port that PORT says? ${await findElsewhere(port)}`.trimEnd(),
+          `${quote(output)}\nNext: check that it listens on the port in PORT. ${await findElsewhere(port)}`.trimEnd(),
       );
     }
-    // The last words may come after the exit.
-    await sleep(newsMs);
+    // Output may arrive after the exit event.
+    await sleep(exitDelayMs);
     return `it ended ${end}. ${quote(output)}`;
   } finally {
     started.delete(child);
@@ -129,8 +129,8 @@ async function tryPhase(
   }
 }
 
-/** A gateway that says the same to everything, or nothing, would only make noise in the suites. */
-async function probe(port: number, { command }: Subject, death: () => string | undefined): Promise<void> {
+/** Refuses a gateway that answers every request alike, or none. Nearly all tests would fail for that one reason. */
+async function probe(port: number, { command }: Subject, exitText: () => string | undefined): Promise<void> {
   const requests: Array<[method: string, target: string]> = [
     ['GET', '/no/route/leads/here'],
     ['POST', '/no/route/leads/there?x=1'],
@@ -142,11 +142,11 @@ async function probe(port: number, { command }: Subject, death: () => string | u
       `  ${method} ${target} gets ${answers[i]?.status ?? `no answer within ${probeMs / 1_000} s`}`,
   );
   const next = 'Next: answer 404 to a path that no route matches; docs/contract.md#phase-1-routing';
-  // The news that it has died may come a moment later than the end of its connections.
-  if (answers.includes(undefined)) await sleep(newsMs);
-  const end = death();
+  // The exit event may come shortly after the end of the connections.
+  if (answers.includes(undefined)) await sleep(exitDelayMs);
+  const end = exitText();
   if (end !== undefined)
-    throw new NotJudged(`The gateway answers GET /health, and then dies: ${command}\n${end}\n${next}`);
+    throw new NotJudged(`The gateway answers GET /health, and then exits: ${command}\n${end}\n${next}`);
   if (answers.every((answer) => answer === undefined)) {
     throw new NotJudged(
       `The gateway answers GET /health, and then hangs: ${command}\n${shown.join('\n')}\n${next}`,
@@ -154,40 +154,41 @@ async function probe(port: number, { command }: Subject, death: () => string | u
   }
   if (answers.every((answer) => answer?.status === 200)) {
     throw new NotJudged(
-      `The gateway answers 200 to everything, so nothing it says means anything: ${command}\n${shown.join('\n')}\n${next}`,
+      `The gateway answers 200 to every request, so its responses prove nothing: ${command}\n${shown.join('\n')}\n${next}`,
     );
   }
 }
 
-/** The suites stop gateways by a signal to the process that they have started: that must be the gateway itself. */
+/** The suites stop a gateway with a signal to the process that they started. It must be the gateway itself. */
 async function checkStop(child: ChildProcess, port: number, { command }: Subject): Promise<void> {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
   await Promise.race([ended, sleep(stopMs)]);
-  if (child.exitCode === null && child.signalCode === null) return; // a sentence of suite 1 is about this
+  if (child.exitCode === null && child.signalCode === null) return; // a test of suite 1 checks this
   if (!(await ask(port, 'GET', '/health'))) return;
   throw new NotJudged(
-    `The command ends at SIGTERM, and the gateway behind it goes on: ${command}\n` +
-      'It is a wrapper that keeps the signal to itself, as "go run", "cargo run" and some scripts do.\n' +
+    `The command ends at SIGTERM, but the gateway that it started keeps running: ${command}\n` +
+      'It is a wrapper that does not pass the signal on, like "go run", "cargo run" and some scripts.\n' +
       'Next: name the program itself. Build it first, such as go build -o workspace/gw ./gw, then --cmd workspace/gw',
   );
 }
 
 async function findElsewhere(port: number): Promise<string> {
   if (port === defaultPort || !(await ask(defaultPort, 'GET', '/health'))) return '';
-  return `Something does answer on port ${defaultPort}.`;
+  return `Something answers on port ${defaultPort}.`;
 }
 
-// Frames of Node and of packages, and Node's version behind them: ten such lines bury the one that matters.
+// Stack frames of Node and of packages, and the line with Node's version. They hide the line that matters.
 const noise = /^\s+at .*(?:node_modules|node:)|^Node\.js v/;
 
-/** A compiler names the mistake first, some languages last: of a long text both ends are kept. */
+/** Some programs print the error first, others last: both ends of a long output are kept. */
 function quote({ stdout, stderr }: { stdout: string; stderr: string }): string {
-  const said = (stderr.trim() || stdout.trim())
+  const lines = (stderr.trim() || stdout.trim())
     .split('\n')
     .filter((line) => line.trim() && !noise.test(line));
-  const told = said.length > 16 ? [...said.slice(0, 8), '…', ...said.slice(-8)] : said;
-  return told.length === 0 ? 'It said nothing.' : `It said:\n${told.map((line) => `  ${line}`).join('\n')}`;
+  const shown = lines.length > 16 ? [...lines.slice(0, 8), '…', ...lines.slice(-8)] : lines;
+  if (shown.length === 0) return 'It printed nothing.';
+  return `It printed:\n${shown.map((line) => `  ${line}`).join('\n')}`;
 }
 
 function endAll({ pid }: ChildProcess): void {
@@ -199,6 +200,6 @@ function endAll({ pid }: ChildProcess): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // Nobody is left of the group.
+    // The group has no process left.
   }
 }

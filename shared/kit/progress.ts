@@ -11,8 +11,8 @@ import { listWorkspacePairs } from './workspace-pairs.ts';
 
 const usage = `npm run progress
 
-The ladder with a row for your workspace. Its suites are run; the rows of the phases are those of README.md,
-which npm run ladder makes anew.
+Prints the ladder with a row for your workspace. Only the workspace is tested. The rows of the phases come from README.md;
+npm run ladder measures them again.
   --help   this text`;
 
 await runCommand(async () => {
@@ -21,12 +21,12 @@ await runCommand(async () => {
   refuseWords(usage, positionals);
   const phase = requireWorkspace();
   const { cells } = await runPairs(listWorkspacePairs(), console.log);
-  // Failed tests set it; here they are the answer, not an error.
+  // vitest sets it when tests fail. Here failed tests are a result, not an error.
   process.exitCode = 0;
   console.log(`\n${formatLadder(phase, cells)}\n\n${nextStep(phase, cells)}`);
 });
 
-/** The row of the workspace stands below the phase it is to become. */
+/** The row of the workspace comes after the row of its phase. */
 function formatLadder(phase: Phase, cells: Cell[]): string {
   const [, ...rows] = readMarkdown(readText(join(root, 'README.md')));
   const place = rows.findIndex(([name]) => name === phase.name) + 1 || rows.length;
@@ -37,10 +37,10 @@ function formatLadder(phase: Phase, cells: Cell[]): string {
 function nextStep(phase: Phase, cells: Cell[]): string {
   const open = cells.find(({ mustPass, counts }) => mustPass && (counts.failed > 0 || counts.passed === 0));
   if (open) return `Suite ${open.suite} is the lowest that fails. Next: npm run verify -- ${phase.number}`;
-  const done = `Your gateway keeps every promise of phase ${phase.number}.`;
+  const done = `Your gateway keeps the contract of phase ${phase.number}.`;
   const next = listPhases().find(({ number }) => number > phase.number);
   const step = next
     ? `npm run learn -- ${next.number} --from mine`
-    : 'docs/adding-a-phase.md, for a phase that nobody has written yet';
+    : 'docs/adding-a-phase.md, to add a phase of your own';
   return `${done} Next: npm run compare -- ${phase.number}, then ${step}`;
 }

@@ -3,7 +3,7 @@ import { readText } from '../cli/phase-files.ts';
 import { root } from '../cli/phases.ts';
 import type { Versions } from './project-packages.ts';
 
-/** What package-lock.json says of one package. */
+/** The entry of one package in package-lock.json. */
 interface Entry {
   version?: string;
   dependencies?: Versions;
@@ -28,7 +28,7 @@ type Kind = 'dependencies' | 'devDependencies' | 'optionalDependencies' | 'peerD
 
 const folderName = 'node_modules/';
 
-/** The lockfile of a project, cut from that of the repository: the same versions, and only what the project needs. */
+/** The lockfile of a project, taken from that of the repository: the same versions, but only the packages it needs. */
 export function cutLockfile(project: Entry & { name: string; version: string }): Lockfile {
   const { packages, ...rest } = JSON.parse(readText(join(root, 'package-lock.json'))) as Lockfile;
   const all = { ...packages, '': project };
@@ -57,12 +57,12 @@ export function cutLockfile(project: Entry & { name: string; version: string }):
   return { ...rest, name, version, packages: { '': project, ...Object.fromEntries(kept) } };
 }
 
-/** The folders of the packages that the project needs, going only along the kinds of dependency that `follow` admits. */
+/** The folders of the packages that the project reaches over the kinds of dependency that `follow` accepts. */
 function reach(packages: Record<string, Entry>, follow: (kind: Kind) => boolean): Set<string> {
   const found = new Set(['']);
   for (const path of found) {
     const entry = packages[path] ?? {};
-    // Those of the project itself are its own; of a package nobody installs them.
+    // npm installs the devDependencies of the project, not those of its packages.
     const kinds: Kind[] = ['dependencies', 'optionalDependencies', 'peerDependencies'];
     if (path === '') kinds.push('devDependencies');
     for (const kind of kinds.filter(follow)) {
@@ -77,7 +77,7 @@ function reach(packages: Record<string, Entry>, follow: (kind: Kind) => boolean)
   return found;
 }
 
-/** Where Node finds a package: in the folder itself, else in the ones around it. */
+/** The folder in which Node finds a package: in node_modules of `from`, or of a folder above it. */
 function resolve(packages: Record<string, Entry>, from: string, name: string): string | undefined {
   for (let path = from; ; path = path.slice(0, Math.max(0, path.lastIndexOf(folderName) - 1))) {
     const candidate = `${path}${path && '/'}${folderName}${name}`;
@@ -90,7 +90,7 @@ function resolve(packages: Record<string, Entry>, from: string, name: string): s
 function sortFields(entry: Entry): Entry {
   const isObject = (value: unknown) => typeof value === 'object' && !Array.isArray(value);
   const simple = Object.entries(entry).filter(([, value]) => !isObject(value));
-  // Objects come last. They stay in their order, for they were not touched.
+  // Objects come last, in their original order.
   const objects = Object.entries(entry).filter(([, value]) => isObject(value));
   const rank = (name: string) => ['integrity', 'resolved', 'version'].indexOf(name);
   simple.sort(([a], [b]) => rank(b) - rank(a) || (a < b ? -1 : 1));

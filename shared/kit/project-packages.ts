@@ -31,7 +31,7 @@ export function findPackages(
     .flatMap(([, text]) => findImports(text).flatMap((specifier) => packageOf(specifier) ?? []));
   const unknown = imported.find((name) => !(name in dependencies));
   if (unknown !== undefined) {
-    throw new CliError(`${phase.name} imports "${unknown}", which is no dependency in package.json.`);
+    throw new CliError(`${phase.name} imports "${unknown}", which is not a dependency in package.json.`);
   }
   const types = imported.map((name) => `@types/${name}`).filter((name) => name in devDependencies);
   return {

@@ -7,7 +7,7 @@ interface Variable {
   meaning: string;
 }
 
-// What the process contract says, in a line each. A project names those that its code reads.
+// The environment variables of docs/contract.md, in one line each. A project lists those that its code reads.
 const variables: Record<string, Variable> = {
   PORT: { default: '3000', meaning: 'where to listen' },
   HOST: { default: '127.0.0.1', meaning: 'the address to listen on' },
@@ -18,10 +18,10 @@ const variables: Record<string, Variable> = {
   ADMIN_PORT: { default: '9464', meaning: 'the port of the admin listener' },
 };
 
-// They tell of the repository that the project was taken from.
+// Sections about this repository, which do not apply to the project.
 const leftOut = /^(?:Try it|What changed)/;
 
-/** The README of a phase as a project of its own, with the sections of the phase's own README that still hold there. */
+/** The README of a phase as a project of its own, with the sections of the phase's README that also apply to it. */
 export function writeReadme(phase: Phase, files: Map<string, string>, scripts: string[]): string {
   const page: Page = { path: `phases/${phase.name}/README.md`, text: files.get('README.md') ?? '' };
   const sections = findSections(page).filter(({ title }) => !leftOut.test(title));
@@ -30,7 +30,7 @@ export function writeReadme(phase: Phase, files: Map<string, string>, scripts: s
     `# Gateway: ${titleOf(phase)}`,
     findLead(page),
     diagram,
-    start(files, scripts),
+    startSection(files, scripts),
     ...sections.map(({ title, text }) => `## ${title}\n\n${text}`),
   ];
   return `${tidy(parts.join('\n\n'), scripts)}\n`;
@@ -42,7 +42,7 @@ export function findVariables(files: Map<string, string>): string[] {
   return [...config.matchAll(/^ +([A-Z][A-Z_]+): z\b/gm)].map((match) => match[1] ?? '');
 }
 
-function start(files: Map<string, string>, scripts: string[]): string {
+function startSection(files: Map<string, string>, scripts: string[]): string {
   const rows = findVariables(files).map((name) => {
     const { default: value, meaning } = variables[name] ?? { default: '', meaning: '' };
     return `| \`${name}\` | ${value} | ${meaning} |`;
@@ -57,7 +57,7 @@ npm install
 npm start
 \`\`\`
 
-It listens on http://127.0.0.1:3000, and \`GET /health\` says that it is well. The services stand in \`gateway.json\`: put the addresses of yours there.${keys}
+It listens on http://127.0.0.1:3000; \`GET /health\` answers 200 when it is ready. Enter the addresses of your services in \`gateway.json\`.${keys}
 
 | variable | default | meaning |
 |---|---|---|
@@ -70,12 +70,12 @@ docker build -t my-gateway .
 docker run --rm -p 3000:3000 my-gateway
 \`\`\`
 
-There 127.0.0.1 is the container itself: \`gateway.json\` must name the services by addresses that can be reached from it.`;
+In the container, 127.0.0.1 is the container itself: \`gateway.json\` must have addresses that can be reached from there.`;
 }
 
 const blocks = /^```.*\n[\s\S]*?^```$|^(?:(?!```).+\n?)+/gm;
 
-/** Without what leads back to the repository: links to its files, and paragraphs that call its scripts. */
+/** Removes what refers to this repository: links to its files, and paragraphs that call its scripts. */
 function tidy(text: string, scripts: string[]): string {
   const foreign = (block: string) =>
     [...block.matchAll(/\bnpm run ([\w:-]+)/g)].some(([, name = '']) => !scripts.includes(name));

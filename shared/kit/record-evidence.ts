@@ -7,18 +7,19 @@ import { gatewayStarted, type StartedGateway } from '../contract/harness/gateway
 import type { Evidence, Exchange, ObservedGateway } from './evidence.ts';
 import { holdOn } from './hold.ts';
 
-// A setup file of vitest, used by npm run verify alone. It looks on from outside: Node tells of every connection that
-// is made, the harness of every gateway that is started. What a failed test sent and got goes into its `meta`.
+// A setup file of vitest, used only by npm run verify. Node's diagnostics channel `net.client.socket` reports every
+// connection, and the harness reports every gateway that it starts. The bytes that a failed test has sent and received are
+// stored in its `meta`.
 
 const bytesKept = 4_096;
 const exchangesKept = 40;
-const newsMs = 50;
+const exitDelayMs = 50;
 const complaintsKept = 2_000;
 
-/** What is noted for one test. */
+/** The records of one test. */
 interface Notes {
   exchanges: Exchange[];
-  /** Each gateway as it was when the test began: the lengths of its output, and whether it had ended. */
+  /** The state of each gateway when the test began: the lengths of its output, and whether it had failed. */
   before: Map<Watched, { stdout: number; stderr: number; dead: boolean }>;
 }
 
@@ -57,8 +58,8 @@ async function watchTest(runTest: () => Promise<void>, { task }: TestContext): P
   const notes: Notes = { exchanges: [], before: new Map(states) };
   await running.run(notes, runTest);
   if (task.result?.state !== 'fail') return;
-  // The news that a process has ended may come a moment later than the end of its connections.
-  if (notes.exchanges.at(-1)?.receivedBytes === 0) await sleep(newsMs);
+  // The exit event of a process may come shortly after the end of its connections.
+  if (notes.exchanges.at(-1)?.receivedBytes === 0) await sleep(exitDelayMs);
   task.meta.evidence = evidenceOf(notes);
   const { HOLD_FOLDER: folder } = process.env;
   if (folder)
@@ -70,7 +71,7 @@ async function watchTest(runTest: () => Promise<void>, { task }: TestContext): P
     });
 }
 
-/** Notes what a socket carries. A connection may live longer than a test: each test notes what it sends itself. */
+/** Records the bytes of a socket. A connection may outlive a test, so each request belongs to the test that sends it. */
 function watch(socket: Socket): void {
   let notes: Notes | undefined;
   let exchange: Exchange | undefined;
@@ -93,7 +94,7 @@ function watch(socket: Socket): void {
     exchange.sent += kept(bytes, exchange.sentBytes);
     exchange.sentBytes += bytes.length;
   };
-  // Where a Writable hands its bytes over: write() itself is set anew when the socket connects.
+  // The hooks are on _write and _writev, because connect() resets write().
   const [write, writev] = [socket._write.bind(socket), socket._writev?.bind(socket)];
   socket._write = (chunk, encoding, done) => {
     note(chunk, encoding);
@@ -103,7 +104,7 @@ function watch(socket: Socket): void {
     for (const { chunk, encoding } of chunks) note(chunk, encoding);
     writev?.(chunks, done);
   };
-  // Not a listener for 'data': that would set the stream flowing, and a test may want it to stand still.
+  // Not a 'data' listener: it would start the flow of the stream, and some tests need it paused.
   const push = socket.push.bind(socket);
   socket.push = (chunk: unknown, encoding?: BufferEncoding) => {
     if (exchange && Buffer.isBuffer(chunk)) {
@@ -129,7 +130,7 @@ function evidenceOf(notes: Notes): Evidence {
     exchanges: exchanges
       .filter((exchange, i) => !isRedis(exchange) && !isStartPoll(exchanges, i))
       .slice(-exchangesKept),
-    // Tests may run at once: what another one has started is its own business.
+    // Tests may run at the same time: gateways that another test has started are left out.
     gateways: gateways.filter(({ startedBy }) => startedBy === undefined || startedBy === notes).map(observe),
   };
 
@@ -142,7 +143,7 @@ function evidenceOf(notes: Notes): Evidence {
   }
 }
 
-/** The harness asks a gateway that it has started whether it is ready; the test had no part in that. */
+/** True for requests with which the harness waits for a gateway to be ready. They are not part of the test. */
 function isStartPoll(exchanges: Exchange[], index: number): boolean {
   const isHealth = ({ sent }: Exchange) => sent.startsWith('GET /health HTTP/1.1\r\n');
   const exchange = exchanges[index] as Exchange;
@@ -161,7 +162,7 @@ function isRequest(bytes: Buffer): boolean {
   return /^[!-~]+ \S.* HTTP\/\d/.test(bytes.toString('latin1', 0, 20_000));
 }
 
-/** The lines of a log that are errors, or no log lines at all. */
+/** The lines of a log that are errors or not JSON. */
 function errorsIn(log: string): string {
   const isError = (line: string) => {
     try {

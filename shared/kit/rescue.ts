@@ -10,15 +10,15 @@ import { fileName } from './workspace-files.ts';
 
 const usage = `npm run rescue -- PHASE FILE
 
-Takes one file of a phase into your workspace. Your own one is kept, in a dated copy of the workspace.
+Copies one file of a phase into your workspace. Your own version is kept, in a dated copy of the workspace.
   npm run rescue -- 3 fixed-window.lua
   --help   this text`;
 
 await runCommand(() => {
   const { values, positionals } = readArguments(usage, { help: { type: 'boolean', short: 'h' } });
   if (values.help) return console.log(usage);
-  const [word, file, ...surplus] = positionals;
-  if (word === undefined || file === undefined || surplus.length > 0) {
+  const [word, file, ...extra] = positionals;
+  if (word === undefined || file === undefined || extra.length > 0) {
     throw new CliError(`Name a phase and a file.\n\n${usage}`);
   }
   const own = requireWorkspace();
@@ -33,19 +33,19 @@ function rescue(phase: Phase, file: string, own: Phase): string {
   }
   const target = join(workspacePath(), file);
   const old = existsSync(target) ? readText(target) : undefined;
-  if (old === text) return `workspace/${file} is that of ${phase.name} already. Nothing was written.`;
+  if (old === text) return `workspace/${file} is already the file of ${phase.name}. Nothing was written.`;
   const save = old === undefined ? undefined : saveWorkspace();
   mkdirSync(dirname(target), { recursive: true });
   writeFileSync(target, text);
   return [
-    `workspace/${file} is that of ${phase.name} now.`,
+    `workspace/${file} is now the file of ${phase.name}.`,
     ...(save ? [`Yours was saved as workspace-saves/${save.name}/${file}`] : []),
     ...describeNeighbours(file, text, reference, phase),
     `Next: npm run verify -- ${own.number}`,
   ].join('\n');
 }
 
-/** One file seldom comes alone: those that it names, and those that name it. */
+/** The files that this one needs and the workspace lacks, and the files of the reference that use it. */
 function describeNeighbours(
   file: string,
   text: string,
@@ -65,7 +65,7 @@ function describeNeighbours(
     ...(used || users.length === 0
       ? []
       : [
-          `None of your files uses it yet; in the reference it is ${users.map(([other]) => other).join(', ')}.`,
+          `None of your files uses it yet. In the reference it is used by ${users.map(([other]) => other).join(', ')}.`,
         ]),
   ];
 }

@@ -8,10 +8,10 @@ import { describeSave, describeStart } from './workspace-news.ts';
 
 const usage = `npm run reset -- [options]
 
-Begins the phase of your workspace anew, from the phase before it. What is there is saved first, always.
-  --from empty     begin with next to nothing instead
+Starts the phase of your workspace again, from the phase before it. Your files are always saved first.
+  --from empty     begin with a server that answers only GET /health
   --list           the saved copies
-  --restore NAME   put a saved copy into the place of the workspace; last is the newest one
+  --restore NAME   replace the workspace by a saved copy; last is the newest one
   --help           this text`;
 
 await runCommand(async () => {
@@ -31,11 +31,11 @@ await runCommand(async () => {
 function list(): string {
   const saves = listSaves();
   if (saves.length === 0)
-    return 'No copy of a workspace was saved yet. npm run reset makes one, and so do learn and rescue.';
+    return 'No copy of a workspace was saved yet. npm run reset, learn and rescue make one.';
   return [
     ...saves.map(({ name, files }) => `  ${name}   ${files} ${files === 1 ? 'file' : 'files'}`),
     '',
-    'They are in workspace-saves/; delete what you no longer want.',
+    'They are in workspace-saves/; delete those that you no longer need.',
     `Next: npm run reset -- --restore ${saves.at(-1)?.name}`,
   ].join('\n');
 }
@@ -47,7 +47,7 @@ function restore(name: string): string {
   const phase = workspacePhase();
   return [
     ...(current ? [describeSave(current)] : []),
-    `workspace/ is what it was in ${save.name}.`,
+    `workspace/ was restored from ${save.name}.`,
     phase ? `Next: npm run verify -- ${phase.number}` : 'Next: npm run learn -- --help',
   ].join('\n');
 }
@@ -57,7 +57,7 @@ async function reset(from: string | undefined): Promise<void> {
   const origin = from ?? (phaseBefore(phase) ? 'reference' : 'empty');
   if (origin !== 'reference' && origin !== 'empty') {
     throw new CliError(
-      `--from takes reference or empty, not "${from}". To go back to files of your own: npm run reset -- --list`,
+      `--from takes reference or empty, not "${from}". To restore your own files: npm run reset -- --list`,
     );
   }
   const save = saveWorkspace();

@@ -10,19 +10,19 @@ export interface Save {
   name: string;
   /** Absolute path. */
   folder: string;
-  /** Files in it, without the kit's own dot files. */
+  /** Number of files in it, without dot files of the kit. */
   files: number;
 }
 
 /** Absolute path of the folder that holds the copies; git ignores it. */
 export const savesPath = join(root, 'workspace-saves');
 
-/** Copies the workspace under a dated name; undefined when there is nothing to copy. Installed packages stay behind. */
+/** Copies the workspace under a dated name, without node_modules; undefined when there is nothing to copy. */
 export function saveWorkspace(): Save | undefined {
   const from = workspacePath();
   for (const path of [from, savesPath]) {
     if (existsSync(path) && !statSync(path).isDirectory()) {
-      throw new CliError(`${path} is a file, and should be a folder. Next: move it away, and try again.`);
+      throw new CliError(`${path} is a file, but must be a folder. Next: move it away, and try again.`);
     }
   }
   if (!existsSync(from) || readdirSync(from).length === 0) return undefined;
@@ -30,7 +30,7 @@ export function saveWorkspace(): Save | undefined {
   const folder = join(savesPath, name);
   mkdirSync(savesPath, { recursive: true });
   copyFolder(from, folder);
-  return describe(name);
+  return readSave(name);
 }
 
 /** The copies, oldest first. */
@@ -40,10 +40,10 @@ export function listSaves(): Save[] {
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name)
     .sort()
-    .map(describe);
+    .map(readSave);
 }
 
-/** The copy of that name, or the 'last' one; a CliError names what there is. */
+/** The copy of that name; 'last' is the newest one. An unknown name throws a CliError with the list of copies. */
 export function findSave(name: string): Save {
   const saves = listSaves();
   const save = name === 'last' ? saves.at(-1) : saves.find((each) => each.name === name);
@@ -52,13 +52,13 @@ export function findSave(name: string): Save {
   throw new CliError(`There is no copy "${name}". The copies are: ${known}.`);
 }
 
-/** Puts a copy into the place of the workspace, whose own files go. */
+/** Replaces the files of the workspace by those of a copy. */
 export function restoreSave(save: Save): void {
   emptyWorkspace();
   copyFolder(save.folder, workspacePath());
 }
 
-/** Makes the workspace an empty folder. The folder itself stays: somebody may be watching it. */
+/** Makes the workspace an empty folder. The folder itself is kept, because `verify --watch` may be watching it. */
 export function emptyWorkspace(): void {
   const folder = workspacePath();
   mkdirSync(folder, { recursive: true });
@@ -69,7 +69,7 @@ function copyFolder(from: string, to: string): void {
   cpSync(from, to, { recursive: true, filter: (path) => basename(path) !== 'node_modules' });
 }
 
-function describe(name: string): Save {
+function readSave(name: string): Save {
   const folder = join(savesPath, name);
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(
     (entry) => entry.isFile() && !entry.name.startsWith('.'),
@@ -90,7 +90,7 @@ function timestamp(date: Date): string {
   return `${day}_${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join('-')}`;
 }
 
-/** Two copies of one second must not fall into one folder. */
+/** Two copies made in the same second need different names. */
 function freeName(wanted: string): string {
   for (let n = 1; ; n++) {
     const name = n === 1 ? wanted : `${wanted}_${n}`;

@@ -9,7 +9,7 @@ import { requireWorkspace, workspaceCommand, workspacePath } from './workspace.t
 export interface Subject {
   /** The command that starts it, in the root folder and without a shell. */
   words: readonly string[];
-  /** The same, as one writes it. */
+  /** The same, as the user wrote it. */
   command: string;
   isWorkspace: boolean;
 }
@@ -22,24 +22,24 @@ export function readSubject(cmd: string | undefined): Subject {
   }
   const words = splitWords(cmd);
   if (words.length === 0)
-    throw new CliError('--cmd names a command, such as --cmd "node my-gateway/server.js".');
+    throw new CliError('--cmd needs a command, such as --cmd "node my-gateway/server.js".');
   return { words, command: cmd, isWorkspace: false };
 }
 
-/** The option that names the gateway again in another command; '' for the workspace. */
+/** The --cmd option to repeat in another command; '' for the workspace. */
 export function quoteCommand({ command, isWorkspace }: Subject): string {
   if (isWorkspace) return '';
   return command.includes('"') ? ` --cmd '${command}'` : ` --cmd "${command}"`;
 }
 
-/** The folder that holds the files of the gateway; a CliError when its command names none. */
+/** The folder with the files of the gateway. Throws a CliError when its command names no file. */
 export function findFolder({ words, isWorkspace }: Subject): string {
   if (isWorkspace) return workspacePath();
   for (const word of words) {
     const path = resolve(root, word);
     if (!existsSync(path)) continue;
     const folder = statSync(path).isDirectory() ? path : dirname(path);
-    // The root itself holds too much that changes while suites run.
+    // Not the root folder: other files in it change while suites run.
     if (folder !== root && !folder.includes('node_modules')) return folder;
   }
   throw new CliError('--watch needs a command that names a file or folder to watch, below the root folder.');

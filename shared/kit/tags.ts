@@ -6,18 +6,18 @@ import { refuseWords } from '../cli/option-values.ts';
 import { readLock } from '../cli/phase-hash.ts';
 import { listPhases } from '../cli/phases.ts';
 import type { GitObject } from './git-objects.ts';
-import { buildHistory, listIds, type Stage, tagger } from './phase-history.ts';
+import { buildHistory, listIds, type TaggedPhase, tagger } from './phase-history.ts';
 
 const usage = `npm run tags
 
-Makes a linear history out of the phases: the annotated tags phase-1, phase-2 … Each tag holds its phase as a project of
-its own, the same files that npm run export writes. The ids are the same in every clone; phases/phases.lock.json
-records them. Branches and the working tree stay as they are, and so does a tag of that name that is not from here.
+Makes a linear history of the phases: the annotated tags phase-1, phase-2 … Each tag holds its phase as a project of its
+own, the same files that npm run export writes. The ids are the same in every clone; phases/phases.lock.json records
+them. Branches, the working tree, and tags of these names that this command did not make are not changed.
   --help   this text`;
 
-/** What is to be done about one tag. */
+/** What to do with one tag. */
 interface Plan {
-  stage: Stage;
+  tagged: TaggedPhase;
   /** The id that the tag has now, if it exists. */
   present: string | undefined;
   what: 'new' | 'moved' | 'unchanged' | 'not ours';
@@ -40,21 +40,21 @@ function makeTags(): string {
 
   const open = plans.filter(({ what }) => what !== 'unchanged');
   const written = new Set<string>();
-  for (const object of open.flatMap(({ stage }) => stage.objects)) {
+  for (const object of open.flatMap(({ tagged }) => tagged.objects)) {
     if (!written.has(object.id)) writeObject(object);
     written.add(object.id);
   }
   const absent = '0'.repeat(40);
-  // All or none, and only if each tag still is what it was a moment ago.
+  // git applies all updates or none, and only if each tag still has the id that was read above.
   const updates = open.map(
-    ({ stage, present }) => `update refs/tags/${stage.name} ${stage.tag.id} ${present ?? absent}\n`,
+    ({ tagged, present }) => `update refs/tags/${tagged.name} ${tagged.tag.id} ${present ?? absent}\n`,
   );
   run(['update-ref', '--stdin'], updates.join(''));
-  return describe(plans);
+  return describeTags(plans);
 }
 
-/** Tags of phases that were changed and not frozen would be other ones than in every other clone. */
-function refuseUnrecorded(history: Stage[]): void {
+/** Tags of phases that were changed and not frozen would differ from those of other clones. */
+function refuseUnrecorded(history: TaggedPhase[]): void {
   const ids = listIds(history);
   const { tags } = readLock();
   const different = history.find(({ name }) => !isDeepStrictEqual(ids[name], tags[name]));
@@ -62,49 +62,49 @@ function refuseUnrecorded(history: Stage[]): void {
   const { number, name } = different.phase;
   throw new CliError(
     `${name} is not as recorded in phases/phases.lock.json, or the files around it are not. ` +
-      `Tags are made of frozen phases only.\n` +
-      `Next: take your changes back (git status shows them), or record them: npm run freeze -- ${number} --why "REASON"`,
+      `Tags are made only of frozen phases.\n` +
+      `Next: undo your changes (git status shows them), or record them: npm run freeze -- ${number} --why "REASON"`,
   );
 }
 
 function refuseOtherFormats(): void {
   const format = run(['rev-parse', '--show-object-format']).trim();
   if (format === 'sha1') return;
-  throw new CliError(`This repository names its objects by ${format}. The recorded ids are for sha1.`);
+  throw new CliError(`This repository has the object format ${format}. The recorded ids are for sha1.`);
 }
 
-function planTag(stage: Stage): Plan {
-  const found = git(['rev-parse', '--verify', '--quiet', `refs/tags/${stage.name}`]);
-  if (found.status !== 0) return { stage, present: undefined, what: 'new' };
+function planTag(tagged: TaggedPhase): Plan {
+  const found = git(['rev-parse', '--verify', '--quiet', `refs/tags/${tagged.name}`]);
+  if (found.status !== 0) return { tagged, present: undefined, what: 'new' };
   const present = found.stdout.trim();
-  if (present === stage.tag.id) return { stage, present, what: 'unchanged' };
-  // A tag on a commit has no tagger of its own, and that of somebody else has another one.
+  if (present === tagged.tag.id) return { tagged, present, what: 'unchanged' };
+  // A lightweight tag has no tagger, and an annotated tag of the user has a different one.
   const isTag = run(['cat-file', '-t', present]).trim() === 'tag';
   const content = isTag ? run(['cat-file', 'tag', present]) : '';
   const isOurs = content.includes(`\ntagger ${tagger.name} <${tagger.email}> `);
-  return { stage, present, what: isOurs ? 'moved' : 'not ours' };
+  return { tagged, present, what: isOurs ? 'moved' : 'not ours' };
 }
 
 function refuseForeign(plans: Plan[]): never {
-  const names = plans.map(({ stage }) => stage.name);
+  const names = plans.map(({ tagged }) => tagged.name);
   throw new CliError(
-    `${names.join(', ')}: there is such a tag, and it was not made here. Nothing was changed.\n` +
-      `Next: keep it under another name (git tag my-${names[0]} ${names[0]}), ` +
+    `${names.join(', ')}: there is a tag of this name that npm run tags did not make. Nothing was changed.\n` +
+      `Next: copy it to another name if you need it (git tag my-${names[0]} ${names[0]}), ` +
       `delete it (git tag -d ${names.join(' ')}), then npm run tags`,
   );
 }
 
 function writeObject({ type, content, id }: GitObject): void {
   const written = run(['hash-object', '-t', type, '-w', '--stdin'], content).trim();
-  if (written !== id) throw new Error(`git names a ${type} ${written}, and it should be ${id}.`);
+  if (written !== id) throw new Error(`git returned the id ${written} for a ${type}; ${id} was expected.`);
 }
 
-function describe(plans: Plan[]): string {
+function describeTags(plans: Plan[]): string {
   const rows = plans.map(
-    ({ stage, what }) =>
-      `  ${stage.name}  ${stage.commit.id.slice(0, 12)}  ${what.padEnd(9)}  ${stage.phase.name}`,
+    ({ tagged, what }) =>
+      `  ${tagged.name}  ${tagged.commit.id.slice(0, 12)}  ${what.padEnd(9)}  ${tagged.phase.name}`,
   );
-  const [last, previous = last] = plans.map(({ stage }) => stage).reverse();
+  const [last, previous = last] = plans.map(({ tagged }) => tagged).reverse();
   if (!last || !previous) return 'There are no phases yet.';
   return [
     ...rows,

@@ -2,9 +2,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { comparePhases } from '../cli/phase-diff.ts';
 import { type Phase, root } from '../cli/phases.ts';
+import { readContractTests } from './contract-tests.ts';
 import type { Acceptance, Origin } from './fresh-workspace.ts';
 import { findLead, findSection, type Page, pickRows, readPage, relink, titleOf } from './markdown-parts.ts';
-import { readSentences } from './sentences.ts';
 
 /** The text of TASK.md, taken from the contract, the documents and the suite of the phase. */
 export async function writeTask(
@@ -16,18 +16,18 @@ export async function writeTask(
   const readme = readPage(`phases/${phase.name}/README.md`);
   const contract = readPage('docs/contract.md');
   const parts: Array<[title: string, text: string]> = [
-    ['Where you stand', standpoint(phase, before, origin, acceptances)],
+    ['Your starting point', startingPoint(phase, before, origin, acceptances)],
     ['The contract', contractOf(phase, contract)],
     [
-      'Not asked for',
+      'Not required',
       link(
         findSection(readme, (title) => title === 'What it does not do'),
         readme,
       ),
     ],
     ['What must stay true', invariants(phase, before, contract)],
-    ['The sentences', await sentencesOf(phase)],
-    ['Where to look', places(phase, before)],
+    ['The sentences', await listTests(phase)],
+    ['Where to look', listPlaces(phase, before)],
     ['Commands', commands(phase)],
   ];
   return [
@@ -41,7 +41,7 @@ export async function writeTask(
     .concat('\n');
 }
 
-function standpoint(
+function startingPoint(
   phase: Phase,
   before: Phase | undefined,
   origin: Origin,
@@ -50,17 +50,17 @@ function standpoint(
   const start =
     'Start it with `node --import tsx workspace/server.ts`, and the demo services with `npm run services`.';
   if (origin === 'empty') {
-    return `\`server.ts\` reads its config, answers \`GET /health\` with 200 and everything else with 501. All sentences but a few fail. Write it as you like: the contract knows nothing of your files. ${start}`;
+    return `\`server.ts\` reads its config, answers \`GET /health\` with 200 and everything else with 501. Nearly all sentences fail. You choose your files yourself: the suites see only the running gateway. ${start}`;
   }
   const owner = origin === 'mine' ? 'your own gateway' : `a copy of phase ${before?.number}`;
   const lines = [
-    `This folder is ${owner}. It starts with the config of phase ${phase.number}, does what it did before, and fails only the new suite. ${start}`,
+    `This folder is ${owner}. It starts with the config of phase ${phase.number}, behaves as before, and fails only the new suite. ${start}`,
     '',
     `- \`gateway.json\` is the demo config of phase ${phase.number}.`,
     ...acceptances.map(({ field, file }) =>
       file === undefined
-        ? `- **First of all:** let your config accept \`${field.path}\`. No zod object was found that holds ${field.siblings.map((name) => `\`${name}\``).join(', ')}, so it could not be done for you.`
-        : `- \`${file}\` lets \`${field.path}\` in unseen, so that the gateway starts. Give it a schema of its own.`,
+        ? `- **First of all:** let your config accept \`${field.path}\`. No zod object with ${field.siblings.map((name) => `\`${name}\``).join(', ')} was found, so the kit could not do it.`
+        : `- \`${file}\` accepts \`${field.path}\` without a check, so that the gateway starts. Give it a schema.`,
     ),
   ];
   return lines.join('\n');
@@ -108,25 +108,25 @@ function invariants(phase: Phase, before: Phase | undefined, contract: Page): st
   const order = /^The stages: .*$/m.exec(contract.text)?.[0];
   const kept = before?.number === 1 ? 'suite 1 stays' : `suites 1 to ${before?.number} stay`;
   return [
-    ...(before ? [`- Everything that was promised before: ${kept} green.`] : []),
+    ...(before ? [`- The contract of the earlier phases: ${kept} green.`] : []),
     ...(order ? [`- ${order}`] : []),
-    '- The gateway never retries a call, and a refusal never names an address, a key or a stack.',
-    `- Environment, log, signals and refusals are as ${link('[the contract](#environment)', contract)} has them.`,
-    `- A config of a later phase than ${phase.number}, or a misspelt field, stops the start.`,
+    '- The gateway never retries a call, and a refusal never contains an address, a key or a stack trace.',
+    `- Environment, log, signals and refusals are as in ${link('[the contract](#environment)', contract)}.`,
+    `- A config of a phase after ${phase.number}, or a misspelt field, stops the start.`,
   ].join('\n');
 }
 
-async function sentencesOf(phase: Phase): Promise<string> {
-  const groups = await readSentences(phase.number);
-  const count = groups.reduce((sum, { sentences }) => sum + sentences.length, 0);
-  const blocks = groups.map(({ file, name, sentences }) =>
-    [`**${name || file}**`, '', ...sentences.map((sentence) => `- ${sentence}`)].join('\n'),
+async function listTests(phase: Phase): Promise<string> {
+  const groups = await readContractTests(phase.number);
+  const count = groups.reduce((sum, { tests }) => sum + tests.length, 0);
+  const blocks = groups.map(({ file, name, tests }) =>
+    [`**${name || file}**`, '', ...tests.map((test) => `- ${test}`)].join('\n'),
   );
-  const head = `\`npm run verify -- ${phase.number}\` checks these ${count}, and those of the phases before. A … stands for several values, and verify counts each.`;
+  const head = `\`npm run verify -- ${phase.number}\` checks these ${count} sentences and those of the earlier phases. A … stands for several values; verify counts each of them.`;
   return [head, ...blocks].join('\n\n');
 }
 
-function places(phase: Phase, before: Phase | undefined): string {
+function listPlaces(phase: Phase, before: Phase | undefined): string {
   const changes = before ? comparePhases(before.folder, phase.folder) : [];
   const code = changes.filter(({ path, kind }) => kind !== 'unchanged' && path !== 'README.md');
   const changed = code.filter(({ kind }) => kind === 'changed');
@@ -137,16 +137,18 @@ function places(phase: Phase, before: Phase | undefined): string {
   );
   return [
     ...(before
-      ? [`- The reference changes ${list(changed)} and adds ${list(added)}. Yours may do otherwise.`]
+      ? [
+          `- The reference changes ${list(changed)} and adds ${list(added)}. Your gateway may do it in another way.`,
+        ]
       : []),
     ...findChapters(phase).map((path) => `- The chapter: [${path}](../${path})`),
     `- The suite: ${suites.map((name) => `[${name}](../shared/contract/${name})`).join(', ')}`,
-    '- Every field: [docs/config.md](../docs/config.md). Every refusal: [docs/errors.md](../docs/errors.md). The whole agreement: [docs/contract.md](../docs/contract.md)',
-    `- The README of [the reference](../phases/${phase.name}/README.md), at any time: the flow, and the traps. Its code is for when you are done, or stuck for good`,
+    '- Every field: [docs/config.md](../docs/config.md). Every refusal: [docs/errors.md](../docs/errors.md). The whole contract: [docs/contract.md](../docs/contract.md)',
+    `- The README of [the reference](../phases/${phase.name}/README.md): the flow, and the traps. Read its code when you are done, or when the hints do not help`,
   ].join('\n');
 }
 
-/** Documents about one phase have its number in front of their name. */
+/** The name of a document about one phase begins with its number. */
 function findChapters(phase: Phase): string[] {
   const docs = join(root, 'docs');
   if (!existsSync(docs)) return [];
@@ -158,12 +160,12 @@ function findChapters(phase: Phase): string[] {
 
 function commands({ number }: Phase): string {
   const rows = [
-    [`npm run verify -- ${number}`, 'judges your gateway; `--watch` judges it at every change'],
-    [`npm run hint -- ${number}`, 'helps with the first sentence that fails'],
-    ['npm run progress', 'your place on the ladder'],
-    [`npm run compare -- ${number}`, 'your files beside the reference'],
-    [`npm run rescue -- ${number} FILE`, 'takes one file from the reference'],
-    ['npm run reset', 'begins anew; a copy of your files is kept'],
+    [`npm run verify -- ${number}`, 'judges your gateway; `--watch` judges it again after every change'],
+    [`npm run hint -- ${number}`, 'a hint for the first sentence that fails'],
+    ['npm run progress', 'the ladder with a row for your workspace'],
+    [`npm run compare -- ${number}`, 'compares your files with the reference'],
+    [`npm run rescue -- ${number} FILE`, 'copies one file of the reference'],
+    ['npm run reset', 'starts the phase again; a copy of your files is kept'],
   ];
   return [
     '| command | what it does |',

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import type { Phase } from '../cli/phases.ts';
-import { startGateway } from '../cli/run-gateway.ts';
+import { startPhase } from '../cli/run-gateway.ts';
 import { findPorts } from '../cli/run-ports.ts';
 import { workspacePath } from './workspace.ts';
 
-/** Starts the workspace once with its own config; undefined when it answers GET /health, else what it said. */
+/** Starts the workspace once with its own config; undefined when it answers GET /health, otherwise its stderr. */
 export async function tryStart(phase: Phase): Promise<string | undefined> {
   const folder = workspacePath();
   const [port = 0, adminPort = 0] = await findPorts(0, 2);
@@ -12,11 +12,11 @@ export async function tryStart(phase: Phase): Promise<string | undefined> {
   const keep = (line: string) => {
     output += `${line}\n`;
   };
-  const gateway = startGateway({ ...phase, folder }, { port, adminPort }, join(folder, 'gateway.json'), {
+  const gateway = startPhase({ ...phase, folder }, { port, adminPort }, join(folder, 'gateway.json'), {
     onLog: () => undefined,
     onError: keep,
   });
   const ready = await gateway.ready();
   await gateway.stop();
-  return ready ? undefined : output.trim() || 'It ended without a word.';
+  return ready ? undefined : output.trim() || 'It ended without a message.';
 }

@@ -4,74 +4,74 @@ import type { TestCase, TestModule, TestSuite } from 'vitest/node';
 import { root } from '../cli/phases.ts';
 import type { Evidence } from './evidence.ts';
 
-/** What a failed sentence, or a file that broke, says. */
+/** The error of a failed test, or of a file that broke. */
 export interface Fault {
   message: string;
-  /** Expected and received, line by line, or ''. */
+  /** Expected and received, line by line; '' when there is no diff. */
   diff: string;
   expected: string | undefined;
   actual: string | undefined;
-  /** 'shared/contract/2-client-identity.test.ts:97', or ''. */
+  /** 'shared/contract/2-client-identity.test.ts:97'; '' when unknown. */
   place: string;
 }
 
-/** One sentence of the contract, and whether the gateway keeps it. */
-export interface Sentence {
+/** One test of the contract (a sentence, in texts for users) and its result. */
+export interface TestResult {
   suite: number;
   /** '2-client-identity.test.ts' */
   file: string;
-  /** The blocks around it and its own words, joined by ' > '. */
+  /** The names of its blocks and its own name, joined by ' > '. */
   name: string;
-  /** `unreached`: it never ran, because its file broke before or the run was ended. */
+  /** `unreached`: it did not run, because its file broke before or the run was ended. */
   state: 'passed' | 'failed' | 'skipped' | 'unreached';
   faults: Fault[];
   evidence: Evidence | undefined;
 }
 
-/** Something outside a sentence that broke, such as a gateway that did not start for a whole file. */
+/** A failure outside the tests, such as a gateway that did not start for a whole file. */
 export interface Breakdown {
   suite: number;
   file: string;
-  /** The block it belongs to, '' for the whole file. */
+  /** The describe block it belongs to; '' for the whole file. */
   block: string;
   fault: Fault;
-  /** The sentences that were not reached because of it. */
+  /** The number of tests that did not run because of it. */
   unreached: number;
 }
 
-/** What came of a run. */
+/** The result of a run. */
 export interface Verdict {
-  /** In the order of the suites, their files and the sentences in them. */
-  sentences: Sentence[];
+  /** In the order of the suites, their files and the tests in them. */
+  tests: TestResult[];
   breakdowns: Breakdown[];
   /** True when the run was ended by its time limit. */
   timeIsUp: boolean;
 }
 
-/** What the tests of these files say so far. `pattern` is that of the names that are meant. */
+/** The results of these files so far, for the tests whose names match `pattern`. */
 export function readVerdict(modules: TestModule[], pattern: string | undefined): Omit<Verdict, 'timeIsUp'> {
   const inOrder = modules.toSorted((a, b) => byFile(fileOf(a), fileOf(b)));
   return {
-    sentences: inOrder.flatMap((module) => sentencesOf(module, pattern)),
+    tests: inOrder.flatMap((module) => testsOf(module, pattern)),
     breakdowns: inOrder.flatMap(breakdownsOf),
   };
 }
 
-/** Sorts files without their ending: 3-rate-limiting comes before 3-rate-limiting-addresses. */
+/** Compares file names without their ending: 3-rate-limiting comes before 3-rate-limiting-addresses. */
 export function byFile(a: string, b: string): number {
   const stem = (file: string) => file.replace(/\.test\.ts$/, '');
   return stem(a) < stem(b) ? -1 : 1;
 }
 
-/** The sentences of a file whose names match. */
-export function sentencesOf(module: TestModule, pattern: string | undefined): Sentence[] {
-  const isMeant = ({ name }: Sentence) =>
+/** The tests of a file whose names match `pattern`; all of them when it is undefined. */
+export function testsOf(module: TestModule, pattern: string | undefined): TestResult[] {
+  const matches = ({ name }: TestResult) =>
     pattern === undefined || new RegExp(pattern).test(name.replaceAll(' > ', ' '));
-  return [...module.children.allTests()].map(readSentence).filter(isMeant);
+  return [...module.children.allTests()].map(readTest).filter(matches);
 }
 
-/** One sentence as its test says. */
-export function readSentence(test: TestCase): Sentence {
+/** The result of a test. */
+export function readTest(test: TestCase): TestResult {
   const { state, errors = [] } = test.result();
   return {
     suite: suiteOf(test.module),
@@ -83,13 +83,11 @@ export function readSentence(test: TestCase): Sentence {
   };
 }
 
-/** What broke in a file beside its sentences. */
+/** The failures of a file outside its tests. */
 export function breakdownsOf(module: TestModule): Breakdown[] {
   const breakdowns: Breakdown[] = [];
   const add = (what: TestModule | TestSuite, block: string) => {
-    const unreached = [...what.children.allTests()].filter(
-      (test) => readSentence(test).state === 'unreached',
-    );
+    const unreached = [...what.children.allTests()].filter((test) => readTest(test).state === 'unreached');
     for (const error of what.errors()) {
       breakdowns.push({
         suite: suiteOf(module),
@@ -122,7 +120,7 @@ interface SerializedError {
 /** An error as vitest has serialised it. */
 export function readFault(error: unknown): Fault {
   const { message, diff, expected, actual, cause, stacks = [] } = error as SerializedError;
-  // The outermost line: the sentence itself, not what it calls.
+  // The outermost frame in a test file: the test itself, not a function that it calls.
   const place = stacks.findLast(({ file }) => file.includes('.test.')) ?? stacks[0];
   const file = place && relative(root, place.file).split(sep).join('/');
   return {

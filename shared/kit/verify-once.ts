@@ -5,36 +5,36 @@ import { describeFailure } from './failure-text.ts';
 import { judge, type Listener } from './judge.ts';
 import { keepVerdict, type LastVerdict, lastVerdict } from './last-verdict.ts';
 import { NotJudged, tryOut } from './preflight.ts';
-import type { Sentence, Verdict } from './verdict.ts';
+import type { TestResult, Verdict } from './verdict.ts';
 import {
-  countSentences,
+  countTests,
   formatFailures,
   formatSummary,
+  numberedTitle,
   tellFailure,
   tellLevel,
   tellSuccess,
-  titleOf,
 } from './verdict-text.ts';
 import type { VerifyOptions } from './verify-options.ts';
 
 const startMs = 20_000;
 
-/** What a run has shown. */
-export interface Outcome {
+/** The result of a run. */
+export interface VerifyOutcome {
   isKept: boolean;
-  /** The names of the sentences that failed, and of those that were not reached because a file broke. */
+  /** The names of the tests that failed, and of those that did not run because their file broke. */
   failed: string[];
 }
 
 /**
- * Judges a gateway once and prints the verdict. `again` limits it to these sentences. A NotJudged says why there is no
+ * Judges a gateway once and prints the verdict. `again` limits it to these tests. Throws a NotJudged when there can be no
  * verdict.
  */
-export async function verifyOnce(options: VerifyOptions, again?: string[]): Promise<Outcome> {
+export async function verifyOnce(options: VerifyOptions, again?: string[]): Promise<VerifyOutcome> {
   const { subject, phase, only, sentence, limitMs } = options;
   const begin = performance.now();
   const elapsedMs = () => performance.now() - begin;
-  console.log(`${colour.bold(`Phase ${titleOf(phase)}`)}: ${subject.command}`);
+  console.log(`${colour.bold(`Phase ${numberedTitle(phase)}`)}: ${subject.command}`);
   const tried = await tryOut(subject, phase, { startMs: Math.min(startMs, limitMs) });
   const accepted = tried.at(-1)?.phase.number ?? phase.number;
   if (accepted < phase.number) console.log(tellLevel(tried, phase));
@@ -44,7 +44,7 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
   const verdict = await judge(
     subject,
     {
-      // A gateway that refuses the config of its phase may still keep the promises of earlier ones.
+      // A gateway that refuses the config of its phase may still pass the suites of earlier ones.
       suites: suites.map((suite) => ({ suite, level: Math.max(suite, accepted) })),
       only: again ?? (sentence === undefined ? undefined : [sentence]),
       bail: options.bail,
@@ -75,48 +75,48 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
   return { isKept, failed: failed.map(({ name }) => name) };
 }
 
-function failuresIn({ sentences, breakdowns }: Verdict) {
-  return sentences.flatMap(({ suite, file, name, state }) => {
+function failuresIn({ tests, breakdowns }: Verdict) {
+  return tests.flatMap(({ suite, file, name, state }) => {
     const broken = state === 'unreached' && breakdowns.some((breakdown) => breakdown.file === file);
     return state === 'failed' || broken ? [{ suite, name, broken }] : [];
   });
 }
 
-/** What failed before and was left out this time. */
-function notJudgedAgain({ sentences }: Verdict, last: LastVerdict | undefined): LastVerdict['failed'] {
+/** The tests that failed before and were left out this time. */
+function notJudgedAgain({ tests }: Verdict, last: LastVerdict | undefined): LastVerdict['failed'] {
   const judged = new Set(
-    sentences.flatMap(({ name, state }) => (state === 'passed' || state === 'failed' ? [name] : [])),
+    tests.flatMap(({ name, state }) => (state === 'passed' || state === 'failed' ? [name] : [])),
   );
   return last?.failed.filter(({ name }) => !judged.has(name)) ?? [];
 }
 
-function countStates({ sentences }: Verdict): { judged: number; open: number } {
-  const count = (...states: string[]) => sentences.filter(({ state }) => states.includes(state)).length;
+function countStates({ tests }: Verdict): { judged: number; open: number } {
+  const count = (...states: string[]) => tests.filter(({ state }) => states.includes(state)).length;
   return { judged: count('passed', 'failed'), open: count('failed', 'unreached') };
 }
 
-/** Prints a line per file, and on a terminal how far the run has come. */
+/** Prints a line per file, and on a terminal the progress of the run. */
 function progress(): Listener {
   let done = 0;
   let failed = 0;
   const onTerminal = process.stderr.isTTY;
   return {
-    onSentence({ state }) {
+    onTest({ state }) {
       done += 1;
       if (state === 'failed') failed += 1;
       if (onTerminal) process.stderr.write(`  ${done} sentences, ${failed} failed\r`);
     },
-    onFile(file, sentences) {
-      if (sentences.length > 0) console.log(`  ${file.padEnd(41)}  ${countSentences(sentences)}`);
+    onFile(file, tests) {
+      if (tests.length > 0) console.log(`  ${file.padEnd(41)}  ${countTests(tests)}`);
     },
     onRemark: (text) => console.log(text),
   };
 }
 
-/** Shows the sentence and waits for Enter, or for the end of the input. */
-async function hold(sentence: Sentence): Promise<void> {
-  console.log(`\n${describeFailure(1, sentence)}\n`);
-  console.log('Its gateway and its services still run: repeat the call. Enter ends.');
+/** Shows the failed test and waits for Enter, or for the end of the input. */
+async function hold(test: TestResult): Promise<void> {
+  console.log(`\n${describeFailure(1, test)}\n`);
+  console.log('Its gateway and services are still running: you can repeat the call. Press Enter to end.');
   process.stdin.resume();
   await Promise.race(['data', 'end'].map((event) => once(process.stdin, event)));
   process.stdin.pause();
@@ -124,13 +124,13 @@ async function hold(sentence: Sentence): Promise<void> {
 
 function tellTime(limitMs: number, open: number): string {
   return (
-    `Time is up after ${limitMs / 1_000} s, and ${open} sentences are open. A gateway that hangs makes each of them wait.\n` +
-    'Next: mend the first of those above, or give it more time: --limit SECONDS'
+    `Time is up after ${limitMs / 1_000} s, and ${open} sentences are open. If the gateway hangs, each of them waits for its own time limit.\n` +
+    'Next: fix the first failure above, or allow more time: --limit SECONDS'
   );
 }
 
 function tellNothing({ phase, sentence }: VerifyOptions): string {
   return sentence === undefined
     ? `No sentence was judged.\nNext: npm run verify -- ${phase.number} without --only`
-    : `No sentence was judged: none holds "${sentence}".\nNext: npm run verify -- ${phase.number} without --sentence`;
+    : `No sentence was judged: none contains "${sentence}".\nNext: npm run verify -- ${phase.number} without --sentence`;
 }

@@ -10,24 +10,25 @@ const defaultLimitSeconds = 240;
 const usage = `npm run verify -- [PHASE] [options]
 
 Judges the gateway in workspace/ by the suites 1 to PHASE (default: the phase of the workspace).
-  --cmd "COMMAND"     judges another gateway, in any language: what starts it, in the root folder, without a shell
-  --only N            suite N alone
-  --sentence "TEXT"   only the sentences that hold this text
+  --cmd "COMMAND"     judges another gateway, in any language: the command that starts it in the root folder, without a shell
+  --only N            only suite N
+  --sentence "TEXT"   only the sentences that contain this text
   --bail              ends at the first sentence that fails
-  --hold              at the first sentence that fails, keeps its gateway and services running, to repeat the call
+  --hold              keeps the gateway and services of the first failed sentence running, so that you can repeat the call
   --all               shows every failure in full, not only the first ones
-  --watch             judges again whenever a file of the gateway changes
-  --limit SECONDS     gives up after so long; default ${defaultLimitSeconds}
+  --watch             judges again after every change of a file of the gateway
+  --limit SECONDS     ends the run after this time; default ${defaultLimitSeconds}
   --help              this text
 
-Exit code 0: every sentence is kept. 1: some are not. 2: the gateway could not be judged.`;
+Exit code 0: every sentence is kept. 1: at least one is not. 2: the gateway could not be judged.`;
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface VerifyOptions {
   subject: Subject;
   phase: Phase;
   /** The suite of --only. */
   only: number | undefined;
+  /** The text of --sentence. */
   sentence: string | undefined;
   bail: boolean;
   hold: boolean;
@@ -36,7 +37,7 @@ export interface VerifyOptions {
   limitMs: number;
 }
 
-/** Reads the command line; undefined after printing the help. A CliError says what is allowed. */
+/** Reads the command line; undefined after printing the help. A wrong option throws a CliError. */
 export function readVerifyOptions(): VerifyOptions | undefined {
   const { values, positionals } = readArguments(usage, {
     cmd: { type: 'string' },
@@ -53,8 +54,8 @@ export function readVerifyOptions(): VerifyOptions | undefined {
     console.log(usage);
     return undefined;
   }
-  const [word, ...surplus] = positionals;
-  refuseWords(usage, surplus);
+  const [word, ...extra] = positionals;
+  refuseWords(usage, extra);
   const phase = readPhase(word, values.cmd);
   const { sentence, bail, hold, all, watch } = values;
   return {
@@ -70,7 +71,7 @@ export function readVerifyOptions(): VerifyOptions | undefined {
   };
 }
 
-/** The phase that a gateway claims to be: the one named, else that of the workspace. */
+/** The phase that a gateway claims to be: the one named, otherwise the phase of the workspace. */
 export function readPhase(word: string | undefined, cmd: string | undefined): Phase {
   if (word !== undefined) return findPhase(word);
   if (cmd === undefined) return requireWorkspace();

@@ -4,10 +4,10 @@ import { verifyOnce } from './verify-once.ts';
 import { readVerifyOptions, type VerifyOptions } from './verify-options.ts';
 import { FolderWatch } from './watch-folder.ts';
 
-// By process.exit, so that the exit handlers end every gateway that was started.
+// process.exit() runs the exit handlers, which end every gateway that was started.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
-// 2 as long as there is no verdict: 1 is for sentences that failed.
+// 2 until there is a verdict. 1 means that sentences failed.
 let exitCode = 2;
 await runCommand(async () => {
   const options = readVerifyOptions();
@@ -15,10 +15,10 @@ await runCommand(async () => {
   const isKept = options ? (await verifyOnce(options)).isKept : true;
   exitCode = isKept ? 0 : 1;
 });
-// What a run that was ended early may have left open must not keep the command; but let everything be printed.
+// A run that was ended early may leave handles open, so the process exits here, after its output is written.
 process.stdout.write('', () => process.exit(exitCode));
 
-/** Judges at every change: what failed last time, and everything once that has become right. */
+/** Judges after every change: first the tests that failed last time and, when they pass, all tests. */
 async function watchAndVerify(options: VerifyOptions): Promise<never> {
   const folder = findFolder(options.subject);
   const changes = new FolderWatch(folder);

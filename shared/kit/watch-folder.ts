@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const settleMs = 200;
 const notWatched = /(?:^|[/\\])(?:\.|node_modules)/;
 
-/** Watches a folder and all below it, without dot files and packages. */
+/** Watches a folder and its subfolders, without dot files and node_modules. */
 export class FolderWatch {
   #changed = false;
   #notify = () => {};
@@ -18,7 +18,7 @@ export class FolderWatch {
     });
   }
 
-  /** Resolves when a file has changed since the last time, and nothing more changes for a moment. */
+  /** Resolves when a file has changed since the last call, and then no file changes for 200 ms. */
   async next(): Promise<void> {
     do {
       if (!this.#changed) {

@@ -3,12 +3,12 @@ import { type Acceptance, type Origin, phaseBefore } from './fresh-workspace.ts'
 import type { Save } from './saves.ts';
 import { tryStart } from './try-start.ts';
 
-/** Where the copy is and how to get it back. */
+/** Says where the copy is and how to restore it. */
 export function describeSave({ name }: Save): string {
-  return `Your files were saved in workspace-saves/${name}. To have them back: npm run reset -- --restore ${name}`;
+  return `Your files were saved in workspace-saves/${name}. To restore them: npm run reset -- --restore ${name}`;
 }
 
-/** Starts a new workspace once, and says what it is, whether it starts, and what to do next. */
+/** Starts a new workspace once, and says what it contains, whether it starts, and what to do next. */
 export async function describeStart(
   phase: Phase,
   origin: Origin,
@@ -17,8 +17,8 @@ export async function describeStart(
   const before = phaseBefore(phase);
   const what = {
     reference: `a copy of ${before?.name}`,
-    mine: 'your own gateway, carried on',
-    empty: 'a server that answers GET /health, and 501 to the rest',
+    mine: 'your own gateway, to be continued',
+    empty: 'a server that answers 200 to GET /health and 501 to every other request',
   };
   const complaint = await tryStart(phase);
   return [
@@ -26,11 +26,11 @@ export async function describeStart(
     '',
     '  gateway.json  the demo config of the phase',
     ...describeAcceptances(acceptances),
-    '  TASK.md       what the phase owes',
+    '  TASK.md       what the phase must do',
     '',
     ...(complaint === undefined
       ? ['It starts and answers GET /health.']
-      : ['It does not start yet with the config of this phase. It says:', '', indent(complaint), '']),
+      : ['It does not start yet with the config of this phase. It printed:', '', indent(complaint), '']),
     `Next: read workspace/TASK.md, then see what fails: npm run verify -- ${phase.number}`,
   ].join('\n');
 }
@@ -40,8 +40,8 @@ function describeAcceptances(acceptances: Acceptance[]): string[] {
   return files.map((file) => {
     const fields = acceptances.filter((each) => each.file === file).map(({ field }) => `"${field.path}"`);
     return file === undefined
-      ? `  !             let your config accept ${fields.join(' and ')}: no zod object was found that could`
-      : `  ${file.padEnd(12)}  lets ${fields.join(' and ')} in unseen, so that the gateway starts`;
+      ? `  !             let your config accept ${fields.join(' and ')}: no zod object was found to add it to`
+      : `  ${file.padEnd(12)}  accepts ${fields.join(' and ')} without a check, so that the gateway starts`;
   });
 }
 

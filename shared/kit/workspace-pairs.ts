@@ -2,7 +2,7 @@ import { listPairs, type Pair } from '../cli/pairs.ts';
 import { listPhases } from '../cli/phases.ts';
 import { workspacePath, workspacePhase } from './workspace.ts';
 
-/** Every suite against the workspace, as if it were the phase it is to become; none without a workspace. */
+/** Every suite against the workspace, with the number of its phase; empty without a workspace. */
 export function listWorkspacePairs(): Pair[] {
   const phase = workspacePhase();
   if (!phase) return [];

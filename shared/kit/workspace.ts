@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CliError } from '../cli/cli-error.ts';
 import { listPhases, type Phase, root } from '../cli/phases.ts';
 
-/** What starts the gateway of the workspace; it is run in the root folder. */
+/** The command that starts the gateway of the workspace. It runs in the root folder. */
 export const workspaceCommand: readonly string[] = ['node', '--import', 'tsx', 'workspace/server.ts'];
 
 /** Absolute path of the learner's folder, which git ignores. It may not exist. */
@@ -11,27 +11,27 @@ export function workspacePath(): string {
   return join(root, 'workspace');
 }
 
-/** The phase that the workspace is to become; undefined when there is no workspace, or none that says so. */
+/** The phase that the learner writes in workspace/; undefined without a valid workspace/.phase. */
 export function workspacePhase(): Phase | undefined {
   const mark = readMark();
   return listPhases().find(({ number }) => String(number) === mark);
 }
 
-/** The phase that the workspace is to become; without a workspace a CliError says how to get one. */
+/** The phase that the learner writes in workspace/. Without a workspace a CliError says how to make one. */
 export function requireWorkspace(): Phase {
   const phase = workspacePhase();
   if (phase) return phase;
   const mark = readMark();
   if (mark === undefined) {
-    const state = existsSync(workspacePath()) ? 'workspace/ is not whole' : 'There is no workspace yet';
+    const state = existsSync(workspacePath()) ? 'workspace/ has no file .phase' : 'There is no workspace yet';
     throw new CliError(`${state}. Next: npm run learn -- 1 (or the phase that you want to write)`);
   }
   throw new CliError(
-    `workspace/.phase says "${mark}", which is no phase. Next: write the number of yours into that file.`,
+    `workspace/.phase contains "${mark}", which is not a phase. Next: write the number of your phase into that file.`,
   );
 }
 
-/** Notes in the workspace, which must exist, the phase it is to become. */
+/** Writes the number of the phase to workspace/.phase. The folder must exist. */
 export function markWorkspace(phase: Phase): void {
   writeFileSync(markFile(), `${phase.number}\n`);
 }

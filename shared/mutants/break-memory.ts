@@ -6,21 +6,21 @@ import { mutantsFolder } from './mutants-folder.ts';
 
 const file = join(mutantsFolder, 'break.json');
 
-/** What is remembered of one phase from one `npm run break` to the next. */
+/** What `npm run break` stores about one phase for its next run. */
 interface Memory {
-  /** The mutant whose name is asked for, if there is one. */
+  /** Name of the mutant that the user is looking for, if there is one. */
   hidden?: string;
-  /** Mutants that were found or told. */
+  /** Names of the mutants that were found or revealed. */
   known: string[];
 }
 
-/** The mutant of the phase that is to be found; undefined before the first start, and when it has been found. */
+/** The mutant of the phase that the user is looking for; undefined before the first start and after it was found. */
 export function readHidden(phase: Phase): Mutant | undefined {
   const { hidden } = readMemory()[phase.name] ?? {};
   return listMutants(phase).find(({ name }) => name === hidden);
 }
 
-/** Chooses a mutant at random, rather one that was not hidden yet, and remembers it. */
+/** Chooses a mutant at random and stores its name. Mutants that were not hidden yet come first. */
 export function hide(phase: Phase, candidates: Mutant[]): Mutant {
   const { hidden, known = [] } = readMemory()[phase.name] ?? {};
   const fresh = candidates.filter(({ name }) => name !== hidden && !known.includes(name));
@@ -30,7 +30,7 @@ export function hide(phase: Phase, candidates: Mutant[]): Mutant {
   return mutant;
 }
 
-/** Remembers that the hidden mutant of the phase is known now. */
+/** Stores that the hidden mutant of the phase is known now. */
 export function uncover(phase: Phase, { name }: Mutant): void {
   const { known = [] } = readMemory()[phase.name] ?? {};
   remember(phase, { known: [...known.filter((it) => it !== name), name] });

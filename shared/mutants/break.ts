@@ -10,17 +10,17 @@ import { hide, readHidden, uncover } from './break-memory.ts';
 import { findMutant, listMutants, type Mutant, writeMutant } from './mutant.ts';
 import { makeMutantsFolder } from './mutants-folder.ts';
 
-const usage = `Starts a phase with a mistake in it, and the demo services. Find out from outside what is wrong.
+const usage = `Starts a phase with a mistake in it, and the demo services. Call the gateway to find out what is wrong.
 
-  npm run break -- PHASE [options]        the same mistake until it is known
-  npm run break -- PHASE --guess NAME     is it this one?
-  npm run break -- PHASE --reveal         tells which it is, and shows the lines
-  npm run break -- PHASE --another        starts another one
+  npm run break -- PHASE [options]        starts the same mistake until you know it
+  npm run break -- PHASE --guess NAME     says whether it is this one
+  npm run break -- PHASE --reveal         names the mistake and shows its lines
+  npm run break -- PHASE --another        starts another mistake
 
 ${runArgumentsHelp}
 
-Without REDIS_URL, only mistakes are chosen that show with the embedded Redis; without --config, only those that show
-with the config of the demo.`;
+Without REDIS_URL, only mistakes are chosen that have an effect with the embedded Redis; without --config, only those that
+have an effect with the demo config.`;
 
 async function main(): Promise<void> {
   const { values, positionals } = readArguments(usage, {
@@ -30,17 +30,17 @@ async function main(): Promise<void> {
     another: { type: 'boolean' },
   });
   if (values.help) return console.log(usage);
-  const [word, ...surplus] = positionals;
+  const [word, ...extra] = positionals;
   if (word === undefined) throw new CliError(`Name a phase.\n\n${usage}`);
   const phase = findPhase(word);
-  refuseWords(usage, surplus);
+  refuseWords(usage, extra);
   if (values.guess !== undefined) console.log(judgeGuess(phase, findMutant(phase, values.guess)));
   else if (values.reveal) console.log(reveal(phase));
-  else process.exitCode = await start(toRunOptions(phase, values), values.another ?? false);
+  else process.exitCode = await runMutant(toRunOptions(phase, values), values.another ?? false);
 }
 
 /** Runs a broken phase until it is stopped; resolves with the exit code. */
-async function start(options: RunOptions, another: boolean): Promise<number> {
+async function runMutant(options: RunOptions, another: boolean): Promise<number> {
   const { phase } = options;
   const given = { redis: Boolean(process.env.REDIS_URL), config: options.config !== undefined };
   const candidates = listMutants(phase).filter(({ needs }) => needs.every((need) => given[need]));
@@ -60,11 +60,11 @@ async function start(options: RunOptions, another: boolean): Promise<number> {
 }
 
 function describeTask(phase: Phase, candidates: Mutant[]): string {
-  return `But it is broken: one of these mistakes is in it.
+  return `But it is broken: it has one of these mistakes.
 
 ${candidates.map(({ name }) => `  ${name}`).join('\n')}
 
-Next: call it, from another terminal, until you know which. docs/contract.md says what it should do. Then:
+Next: call it from another terminal until you know which one. docs/contract.md says what it should do. Then:
   npm run break -- ${phase.number} --guess NAME
   npm run break -- ${phase.number} --reveal
 `;
@@ -72,9 +72,8 @@ Next: call it, from another terminal, until you know which. docs/contract.md say
 
 function judgeGuess(phase: Phase, guess: Mutant): string {
   const hidden = requireHidden(phase);
-  const told = `${guess.name}: ${guess.story}`;
   if (guess.name !== hidden.name) {
-    return `No, it is another one.\n\n  What you named is ${told}\n\nNext: look on, or npm run break -- ${phase.number} --reveal`;
+    return `No, it is another one.\n\n  You named ${guess.name}: ${guess.story}\n\nNext: continue to look, or npm run break -- ${phase.number} --reveal`;
   }
   uncover(phase, guess);
   return `Yes, that is it.\n\n${describeMutant(guess)}`;
@@ -100,10 +99,10 @@ The mistake:
 
 ${diff.trimEnd()}
 
-These sentences of the contract notice it:
-${fails.map(({ file, sentence }) => `  ${file}: ${sentence}`).join('\n')}
+These sentences of the contract fail with it:
+${fails.map(({ file, test }) => `  ${file}: ${test}`).join('\n')}
 
-Next: npm run mutants -- ${phase.number} ${name} shows that they do; npm run break -- ${phase.number} starts another mistake.`;
+Next: npm run mutants -- ${phase.number} ${name} shows that they fail; npm run break -- ${phase.number} starts another mistake.`;
 }
 
 await runCommand(main);

@@ -5,26 +5,26 @@ import type { TestModule } from 'vitest/node';
 import { CliError } from '../cli/cli-error.ts';
 import { root } from '../cli/phases.ts';
 import { runVitest } from '../cli/run-projects.ts';
-import { type Breakdown, breakdownsOf, type Fault, sentencesOf } from '../kit/verdict.ts';
+import { type Breakdown, breakdownsOf, type Fault, testsOf } from '../kit/verdict.ts';
 import { type Mutant, writeMutant } from './mutant.ts';
 import { makeMutantsFolder } from './mutants-folder.ts';
-import { type Finding, judge, type Verdict } from './verdict.ts';
+import { type Finding, judgeMutant, type MutantVerdict } from './verdict.ts';
 
-// A sentence that hangs because of the mistake gets this long.
-const sentenceMs = 30_000;
-// The suites wait more than they compute, but each mutant is a gateway, or several, of its own.
-const atOnce = 3;
+// Time limit for a test that hangs because of the mistake.
+const testTimeoutMs = 30_000;
+// The suites mostly wait, but each mutant starts one or more gateways.
+const maxWorkers = 3;
 
 /**
- * Holds the contract against mutants and says what it finds: only the files whose sentences the patches name, or the
- * suites 1 to N of phase N if `all`. A mutant that is not killed is tried once more, for a machine may be too busy for
- * a sentence about time. Prints a line per finished file.
+ * Runs the contract against mutants: only the files that the patches name, or with `all` the suites 1 to N against a mutant
+ * of phase N. A mutant that is not killed is tried once more, because a test about time may fail on a busy machine. Prints
+ * a line per finished file.
  */
 export async function huntMutants(
   mutants: Mutant[],
   all: boolean,
   print: (line: string) => void,
-): Promise<Verdict[]> {
+): Promise<MutantVerdict[]> {
   const verdicts = await hunt(mutants, all, print);
   const doubtful = verdicts.filter(({ outcome }) => outcome === 'survived' || outcome === 'differs');
   if (doubtful.length === 0) return verdicts;
@@ -37,18 +37,22 @@ export async function huntMutants(
   return verdicts.map((verdict) => again.find(({ mutant }) => mutant === verdict.mutant) ?? verdict);
 }
 
-async function hunt(mutants: Mutant[], all: boolean, print: (line: string) => void): Promise<Verdict[]> {
+async function hunt(
+  mutants: Mutant[],
+  all: boolean,
+  print: (line: string) => void,
+): Promise<MutantVerdict[]> {
   const folder = makeMutantsFolder();
   try {
     for (const mutant of mutants) writeMutant(mutant, join(folder, projectName(mutant)));
     compile(folder);
     const projects = mutants.map((mutant) => toProject(mutant, join(folder, projectName(mutant)), all));
-    const options = { config: false as const, maxWorkers: atOnce, projects };
-    // Errors outside any file are left alone: a sentence that fails leaves promises behind that nobody waits for.
+    const options = { config: false as const, maxWorkers, projects };
+    // Errors outside any file are ignored: a failed test may leave promises behind that are not awaited.
     return await runVitest(options, print, (modules) =>
       mutants.map((mutant) => {
         const own = modules.filter(({ project }) => project.name === projectName(mutant));
-        return judge(mutant, own.flatMap(readFindings));
+        return judgeMutant(mutant, own.flatMap(readFindings));
       }),
     );
   } finally {
@@ -56,7 +60,7 @@ async function hunt(mutants: Mutant[], all: boolean, print: (line: string) => vo
   }
 }
 
-/** Makes JavaScript of what is in the folder: a run starts gateways by the hundred, and tsx takes a third of each start. */
+/** Compiles the folder to JavaScript: a run starts hundreds of gateways, and tsx takes a third of each start. */
 function compile(folder: string): void {
   const compilerOptions = { noEmit: false, noCheck: true, rewriteRelativeImportExtensions: true };
   const config = { extends: join(root, 'tsconfig.json'), compilerOptions, include: ['.'] };
@@ -64,7 +68,7 @@ function compile(folder: string): void {
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' });
   if (status !== 0)
-    throw new CliError(`A mutant is no program. Mend its patch in shared/mutants:\n${stdout}`);
+    throw new CliError(`A mutant does not compile. Fix its patch in shared/mutants:\n${stdout}`);
 }
 
 function projectName({ phase, name }: Mutant): string {
@@ -83,27 +87,27 @@ function toProject(mutant: Mutant, folder: string, all: boolean) {
         GATEWAY_COMMAND: JSON.stringify(['node', join(folder, 'server.js')]),
         GATEWAY_LEVEL: String(number),
       },
-      testTimeout: sentenceMs,
-      hookTimeout: sentenceMs,
+      testTimeout: testTimeoutMs,
+      hookTimeout: testTimeoutMs,
     },
   };
 }
 
 function readFindings(module: TestModule): Finding[] {
   const file = basename(module.moduleId, '.test.ts');
-  const sentences = sentencesOf(module, undefined).map(({ name, state, faults }): Finding => {
-    const reason = faults.map(tellFault).join('\n');
-    return { file, sentence: name, state: state === 'unreached' ? 'skipped' : state, reason };
+  const tests = testsOf(module, undefined).map(({ name, state, faults }): Finding => {
+    const reason = faults.map(describeFault).join('\n');
+    return { file, test: name, state: state === 'unreached' ? 'skipped' : state, reason };
   });
-  return [...sentences, ...breakdownsOf(module).map((breakdown) => toFinding(file, breakdown))];
+  return [...tests, ...breakdownsOf(module).map((breakdown) => toFinding(file, breakdown))];
 }
 
-/** A hook, a block or a whole file that broke, as a sentence that failed. */
+/** A hook, a block or a whole file that broke, as a failed test. */
 function toFinding(file: string, { block, fault }: Breakdown): Finding {
-  const sentence = [block, 'outside its sentences'].filter(Boolean).join(' > ');
-  return { file, sentence, state: 'failed', reason: tellFault(fault) };
+  const test = [block, 'outside its sentences'].filter(Boolean).join(' > ');
+  return { file, test, state: 'failed', reason: describeFault(fault) };
 }
 
-function tellFault({ message, diff, place }: Fault): string {
+function describeFault({ message, diff, place }: Fault): string {
   return [message, diff, place && `at ${place}`].filter(Boolean).join('\n').replaceAll(/^/gm, '    ');
 }

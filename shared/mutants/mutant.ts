@@ -5,27 +5,27 @@ import { CliError } from '../cli/cli-error.ts';
 import { readPhaseFiles, readText } from '../cli/phase-files.ts';
 import type { Phase } from '../cli/phases.ts';
 
-/** A sentence of the contract that must fail. */
+/** A test of the contract that must fail. */
 export interface Expectation {
   /** A file of shared/contract without its ending, such as '1-routing-paths'. */
   file: string;
-  /** The names of its blocks and its own, joined by ' > '; `…` stands for any text. */
-  sentence: string;
+  /** The names of its blocks and its own name, joined by ' > '. `…` stands for any text. */
+  test: string;
 }
 
 const needs = ['redis', 'config'] as const;
 type Need = (typeof needs)[number];
 
-/** One plausible mistake in a phase, and what the contract has to say to it. */
+/** One plausible mistake in a phase, and the tests that must fail because of it. */
 export interface Mutant {
   phase: Phase;
   name: string;
-  /** The mistake and what comes of it, in one line. */
+  /** The mistake and its effect, in one line. */
   story: string;
-  /** Without which it does not show from outside: a real Redis, a config other than that of the demo. */
+  /** What the mistake needs to have an effect: a real Redis, or a config other than the demo config. */
   needs: Need[];
   fails: Expectation[];
-  /** Sentences that fail or not, by chance: the mistake is a race. */
+  /** Tests that may fail or pass, because the mistake is a race condition. */
   may: Expectation[];
   /** Unified diffs against the files of the phase. */
   diff: string;
@@ -41,7 +41,7 @@ export function listMutants(phase: Phase): Mutant[] {
     .map((file) => parseMutant(phase, file.replace(/\.patch$/, ''), readText(join(folder, file))));
 }
 
-/** The mutant of a phase that has this name; a CliError lists those there are. */
+/** The mutant of a phase with this name. An unknown name throws a CliError with the list. */
 export function findMutant(phase: Phase, name: string): Mutant {
   const mutants = listMutants(phase);
   const mutant = mutants.find((it) => it.name === name);
@@ -50,18 +50,17 @@ export function findMutant(phase: Phase, name: string): Mutant {
   throw new CliError(`${phase.name} has no mutant "${name}". It has: ${known || 'none'}`);
 }
 
-/** Reads a patch: lines of `field: value`, which tools that apply patches skip, and diffs, as git writes them or plain. */
+/** Reads a patch: lines of `field: value`, which patch tools skip, then diffs in plain form or as git writes them. */
 export function parseMutant(phase: Phase, name: string, text: string): Mutant {
   const begin = text.search(/^(?:diff |--- )/m);
   const mutant: Mutant = { phase, name, story: '', needs: [], fails: [], may: [], diff: text.slice(begin) };
   for (const line of text.slice(0, begin).split('\n')) {
     const [, field, value = ''] = /^(\w+): (.+)$/.exec(line) ?? [];
-    const [, file, sentence] = /^([\w-]+): (.+)$/.exec(value) ?? [];
+    const [, file, test] = /^([\w-]+): (.+)$/.exec(value) ?? [];
     const need = needs.find((word) => word === value);
     if (field === 'story') mutant.story = value;
     else if (field === 'needs' && need) mutant.needs.push(need);
-    else if ((field === 'fails' || field === 'may') && file && sentence)
-      mutant[field].push({ file, sentence });
+    else if ((field === 'fails' || field === 'may') && file && test) mutant[field].push({ file, test });
     else if (line !== '')
       throw new Error(`shared/mutants/${phase.name}/${name}.patch: cannot read "${line}"`);
   }
@@ -77,7 +76,7 @@ export function plant({ phase, name, diff }: Mutant): Map<string, string> {
     const planted = applyPatch(files.get(path) ?? '', patch);
     if (planted === false) {
       throw new CliError(
-        `shared/mutants/${phase.name}/${name}.patch does not fit ${phase.name}/${path}. Make it anew.`,
+        `shared/mutants/${phase.name}/${name}.patch does not fit ${phase.name}/${path}. Write the patch again.`,
       );
     }
     files.set(path, planted);
@@ -85,7 +84,7 @@ export function plant({ phase, name, diff }: Mutant): Map<string, string> {
   return files;
 }
 
-/** Writes the phase with the mistake in it to a folder, which is made. */
+/** Makes a folder and writes the phase with the mistake into it. */
 export function writeMutant(mutant: Mutant, folder: string): void {
   mkdirSync(folder, { recursive: true });
   for (const [path, text] of plant(mutant)) writeFileSync(join(folder, path), text);

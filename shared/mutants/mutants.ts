@@ -8,13 +8,13 @@ import { findMutant, listMutants, type Mutant } from './mutant.ts';
 
 const usage = `npm run mutants -- [PHASE] [NAME] [options]
 
-Puts one plausible mistake after the other into a copy of a phase, and demands that the contract notices: that exactly
-the sentences fail which the patch in shared/mutants names. Prints which sentences caught which mistake.
+Puts one plausible mistake after the other into a copy of a phase and runs the contract against it. Exactly the sentences
+that the patch in shared/mutants names must fail. Prints which sentences caught which mistake.
   npm run mutants              every mutant of every phase
   npm run mutants -- 3         those of phase 3
   npm run mutants -- 3 NAME    that one
 
-  --all    holds the suites 1 to N against a mutant of phase N, not only the files it concerns; takes long
+  --all    runs the suites 1 to N against a mutant of phase N, not only the files that its patch names; takes long
   --list   the names and stories, without running anything
   --help   this text`;
 
@@ -28,16 +28,16 @@ async function main(): Promise<void> {
   const mutants = chooseMutants(positionals);
   if (values.list) return console.log(listNames(mutants));
   const verdicts = await huntMutants(mutants, values.all, console.log);
-  // vitest has set it, because sentences failed; that is what they should.
+  // vitest sets it when tests fail. Here they have to fail.
   process.exitCode = 0;
   console.log(`\n${formatKillTable(verdicts)}\n`);
   const problems = verdicts.flatMap((verdict) => findProblem(verdict) ?? []);
   if (problems.length > 0) throw new CliError(problems.join('\n\n'));
-  console.log('Next: npm run break -- 3 starts phase 3 with one of its mutants in it. Which one?');
+  console.log('Next: npm run break -- 3 starts phase 3 with one of its mutants in it. Find out which one.');
 }
 
-function chooseMutants([word, name, ...surplus]: string[]): Mutant[] {
-  refuseWords(usage, surplus);
+function chooseMutants([word, name, ...extra]: string[]): Mutant[] {
+  refuseWords(usage, extra);
   if (word === undefined) return listPhases().flatMap(listMutants);
   const phase = findPhase(word);
   return name === undefined ? listMutants(phase) : [findMutant(phase, name)];

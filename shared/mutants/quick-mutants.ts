@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
-// Against these files a mutant takes some seconds; the others wait for timeouts, windows and cooldowns.
+// With these files a mutant takes some seconds. The others wait for timeouts, windows and cooldowns.
 const quickFiles = [
   '1-routing-headers',
   '1-routing-paths',
@@ -9,7 +9,7 @@ const quickFiles = [
   '3-rate-limiting-instances',
 ];
 
-/** Whether a mutant is tried by `npm test`, and not only by `npm run mutants`. */
+/** True for a mutant that `npm test` runs, and not only `npm run mutants`. */
 export function isQuick({ fails }: Mutant): boolean {
   return fails.every(({ file }) => quickFiles.includes(file));
 }

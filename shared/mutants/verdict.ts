@@ -1,30 +1,30 @@
 import type { Expectation, Mutant } from './mutant.ts';
 
-/** What became of one sentence, or of a hook or file around sentences. */
+/** The result of one test, or of a hook or file around tests. */
 export interface Finding {
   /** A file of shared/contract without its ending. */
   file: string;
-  sentence: string;
+  test: string;
   state: 'passed' | 'failed' | 'skipped';
-  /** Why it failed, or ''. */
+  /** Why it failed; '' if it did not. */
   reason: string;
 }
 
-/** What the contract says to a mutant. */
-export interface Verdict {
+/** The result of running the contract against a mutant. */
+export interface MutantVerdict {
   mutant: Mutant;
-  /** `differs`: other sentences fail than those the patch names. `skipped`: none of those could be tried here. */
+  /** `differs`: other tests fail than those that the patch names. `skipped`: none of those could run here. */
   outcome: 'killed' | 'survived' | 'differs' | 'skipped';
-  /** The named sentences that failed, and how many times: once for each value they are tried with. */
+  /** The named tests that failed, and how many times: once for each value that they run with. */
   caught: Array<Expectation & { times: number }>;
-  /** The named sentences that did not fail. */
+  /** The named tests that did not fail. */
   missed: Expectation[];
-  /** What failed though the patch does not name it. */
-  surplus: Finding[];
+  /** What failed although the patch does not name it. */
+  unexpected: Finding[];
 }
 
-/** Compares what failed with what the patch names: exactly that must fail. */
-export function judge(mutant: Mutant, findings: Finding[]): Verdict {
+/** Compares the failed tests with those that the patch names. Exactly these must fail. */
+export function judgeMutant(mutant: Mutant, findings: Finding[]): MutantVerdict {
   const tries = mutant.fails
     .map((expectation) => ({ expectation, found: findings.filter((it) => isMeant(expectation, it)) }))
     .filter(({ found }) => found.length === 0 || found.some(({ state }) => state !== 'skipped'))
@@ -34,25 +34,25 @@ export function judge(mutant: Mutant, findings: Finding[]): Verdict {
     }));
   const failed = findings.filter(({ state }) => state === 'failed');
   const named = [...mutant.fails, ...mutant.may];
-  const surplus = failed.filter((it) => !named.some((expectation) => isMeant(expectation, it)));
+  const unexpected = failed.filter((it) => !named.some((expectation) => isMeant(expectation, it)));
   const missed = tries.filter(({ times }) => times === 0).map(({ expectation }) => expectation);
   return {
     mutant,
-    outcome: outcomeOf(tries.length, failed.length, surplus.length + missed.length),
+    outcome: outcomeOf(tries.length, failed.length, unexpected.length + missed.length),
     caught: tries
       .filter(({ times }) => times > 0)
       .map(({ expectation, times }) => ({ ...expectation, times })),
     missed,
-    surplus,
+    unexpected,
   };
 }
 
-function outcomeOf(tried: number, failed: number, differences: number): Verdict['outcome'] {
+function outcomeOf(tried: number, failed: number, differences: number): MutantVerdict['outcome'] {
   if (differences === 0) return tried > 0 ? 'killed' : 'skipped';
   return failed === 0 ? 'survived' : 'differs';
 }
 
-function isMeant({ file, sentence }: Expectation, finding: Finding): boolean {
-  const pattern = sentence.replaceAll(/[^\w\s…]/g, '\\$&').replaceAll('…', '.*');
-  return file === finding.file && new RegExp(`^${pattern}$`, 's').test(finding.sentence);
+function isMeant({ file, test }: Expectation, finding: Finding): boolean {
+  const pattern = test.replaceAll(/[^\w\s…]/g, '\\$&').replaceAll('…', '.*');
+  return file === finding.file && new RegExp(`^${pattern}$`, 's').test(finding.test);
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type Effect, Faults, parseFault } from './faults.ts';
-import { type Answer, answerFrom, notAllowed, type Resource } from './resource.ts';
+import { answerFrom, notAllowed, type Resource, type ResourceAnswer } from './resource.ts';
 
 const controlPath = '/_faults';
 const tickMs = 1000;
@@ -31,7 +31,7 @@ export async function startDemoService(
   const server = http.createServer(async (request, response) => {
     try {
       const [path = '/'] = (request.url ?? '/').split('?');
-      // Faults are set at the service itself: whatever came through a proxy meets them like any request.
+      // Faults can be set only directly at the service. A request with Via came through a proxy, and is like any other.
       if (path === controlPath && !request.headers.via) {
         await control(request, response);
       } else {
@@ -42,7 +42,7 @@ export async function startDemoService(
         send(response, { status: 413, body: { error: error.message } });
         return;
       }
-      // ECONNRESET: the client left in the middle of its body, so there is nobody to answer.
+      // ECONNRESET: the client disconnected while it sent its body, so no response is possible.
       if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') console.error(error);
       response.destroy();
     }
@@ -90,7 +90,7 @@ export async function startDemoService(
     }
   }
 
-  async function answer(request: http.IncomingMessage, path: string): Promise<Answer> {
+  async function answer(request: http.IncomingMessage, path: string): Promise<ResourceAnswer> {
     const method = request.method ?? 'GET';
     if (path === '/echo' || path.startsWith('/echo/')) return echo(name, request);
     if (path === '/events') return notAllowed('GET');
@@ -112,7 +112,7 @@ export async function startDemoService(
   };
 }
 
-async function echo(service: string, request: http.IncomingMessage): Promise<Answer> {
+async function echo(service: string, request: http.IncomingMessage): Promise<ResourceAnswer> {
   let bodyBytes = 0;
   for await (const chunk of request) bodyBytes += chunk.length;
   const headers = Object.entries(request.headersDistinct).map(([name, values]) => [
@@ -126,7 +126,7 @@ async function echo(service: string, request: http.IncomingMessage): Promise<Ans
   };
 }
 
-// Server-sent events: one at once, then one a second until the client leaves.
+// Server-sent events: one at once, then one per second until the client disconnects.
 function tick(response: http.ServerResponse): void {
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
   let count = 0;
@@ -140,7 +140,7 @@ function tick(response: http.ServerResponse): void {
   response.on('close', () => clearInterval(timer));
 }
 
-function send(response: http.ServerResponse, { status, headers, body }: Answer, cut = false): void {
+function send(response: http.ServerResponse, { status, headers, body }: ResourceAnswer, cut = false): void {
   const bodyless = status === 204 || status === 304;
   const bytes = bodyless ? Buffer.alloc(0) : Buffer.from(`${JSON.stringify(body, null, 2)}\n`);
   const framing = bodyless ? {} : { 'content-type': 'application/json', 'content-length': bytes.length };
@@ -165,7 +165,7 @@ async function readBody(request: http.IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-// False when the client left meanwhile.
+// Resolves to false when the client disconnects first.
 function waited(ms: number, response: http.ServerResponse): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(true), ms);
@@ -176,7 +176,7 @@ function waited(ms: number, response: http.ServerResponse): Promise<boolean> {
   });
 }
 
-// A reset overtakes what is still on its way, so the half answer gets a moment to arrive.
+// A TCP reset discards data that has not been read yet, so the half response gets 50 ms to arrive.
 function resetSoon(response: http.ServerResponse): void {
   setTimeout(() => response.socket && reset(response.socket), 50);
 }

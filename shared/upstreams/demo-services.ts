@@ -3,7 +3,7 @@ import { type DemoService, startDemoService } from './demo-service.ts';
 import { inventory } from './inventory.ts';
 import { orders } from './orders.ts';
 
-/** Where the services listen unless told otherwise; every gateway.json names these ports. */
+/** The default ports of the services. Every gateway.json uses them. */
 export const defaultPorts = { inventory: 4001, orders: 4002 };
 
 const resourcesOf = { inventory, orders };
@@ -15,7 +15,7 @@ export interface DemoServices {
   close(): Promise<void>;
 }
 
-/** Starts both demo services; a CliError names the port that is taken and the option that chooses another. */
+/** Starts both demo services. When a port is in use, it throws a CliError that names the option for another port. */
 export async function startDemoServices(ports: typeof defaultPorts, host?: string): Promise<DemoServices> {
   const first = await startOneDemoService('inventory', ports.inventory, host);
   try {
@@ -33,7 +33,7 @@ export async function startDemoServices(ports: typeof defaultPorts, host?: strin
   }
 }
 
-/** Starts one of them; the CliError is the same. */
+/** Starts one demo service. Throws the same CliError. */
 export async function startOneDemoService(
   name: keyof typeof defaultPorts,
   port: number,
@@ -48,7 +48,7 @@ export async function startOneDemoService(
     }
     if (code !== 'EADDRINUSE' && code !== 'EACCES') throw error;
     throw new CliError(
-      `Port ${port} on ${host} is ${code === 'EACCES' ? 'not allowed' : 'already in use'}; the demo service "${name}" wants it.\n` +
+      `Port ${port} on ${host} is ${code === 'EACCES' ? 'not allowed' : 'already in use'}; the demo service "${name}" needs it.\n` +
         `Choose another with --${name}-port NUMBER (0 picks a free one), or stop what listens there.`,
     );
   }

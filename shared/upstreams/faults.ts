@@ -15,10 +15,10 @@ const faultSchema = z.discriminatedUnion('fault', [
   z.strictObject({ fault: z.literal('flapping'), every: z.int().positive(), status: status.default(503) }),
 ]);
 
-/** What may be set at /_faults. */
-export type Fault = z.infer<typeof faultSchema>;
+/** A fault that can be set at /_faults. */
+export type ServiceFault = z.infer<typeof faultSchema>;
 
-/** What one request meets. */
+/** What the fault does to one request. */
 export type Effect =
   | { kind: 'none' | 'hang' | 'reset' | 'cut' }
   | { kind: 'slow'; ms: number }
@@ -34,8 +34,8 @@ const examples = [
   'fault=flapping every=3 status=503',
 ];
 
-/** Reads a fault from JSON, or from form fields as `curl -d fault=hang` sends them; throws an Error for people. */
-export function parseFault(text: string): Fault {
+/** Reads a fault from JSON, or from form fields as sent by `curl -d fault=hang`. Throws an Error with a usage hint. */
+export function parseFault(text: string): ServiceFault {
   const parsed = faultSchema.safeParse(text.trimStart().startsWith('{') ? parseJson(text) : parseForm(text));
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'fault'}: ${message}`);
@@ -59,17 +59,17 @@ function parseForm(text: string): unknown {
 
 /** The fault of one service: at most one at a time, the last one set. */
 export class Faults {
-  private fault: Fault | undefined;
+  private fault: ServiceFault | undefined;
   private setAtMs = 0;
   private requests = 0;
 
-  set(fault: Fault | undefined): void {
+  set(fault: ServiceFault | undefined): void {
     this.fault = fault;
     this.setAtMs = Date.now();
     this.requests = 0;
   }
 
-  /** The fault in force and how many requests it has met. */
+  /** The current fault, and how many requests came while it was set. */
   show(): object {
     const fault = this.current();
     return fault ? { ...fault, requests: this.requests } : { fault: 'none' };
@@ -80,7 +80,7 @@ export class Faults {
     return this.current()?.fault === 'offline';
   }
 
-  /** Counts one request and says what it meets. */
+  /** Counts one request and returns what the fault does to it. */
   next(): Effect {
     const fault = this.current();
     if (!fault) return { kind: 'none' };
@@ -101,7 +101,7 @@ export class Faults {
     }
   }
 
-  private current(): Fault | undefined {
+  private current(): ServiceFault | undefined {
     const fault = this.fault;
     if (!fault) return undefined;
     const over =

@@ -8,7 +8,7 @@ const newItem = z.strictObject({
   inStock: z.int().nonnegative(),
 });
 
-/** The public data of the demo: items at '/', warehouses at '/warehouses'. Fresh rows at every call. */
+/** The public data of the demo: items at '/', warehouses at '/warehouses'. Each call returns new rows. */
 export function inventory(): Resource[] {
   return [
     {

@@ -6,7 +6,7 @@ const newOrder = z.strictObject({
   lines: z.array(z.strictObject({ sku: z.string().min(1), quantity: z.int().positive() })).min(1),
 });
 
-/** The private data of the demo: orders at '/', customers at '/customers'. Fresh rows at every call. */
+/** The private data of the demo: orders at '/', customers at '/customers'. Each call returns new rows. */
 export function orders(): Resource[] {
   return [
     {

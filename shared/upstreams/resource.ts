@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** One thing a service keeps; ids count from 1. */
+/** One record of a service. Ids begin with 1. */
 export interface Row {
   id: number;
   [field: string]: unknown;
@@ -10,24 +10,24 @@ export interface Row {
 export interface Resource {
   path: string;
   rows: Row[];
-  /** Makes the fields of a new row from what was posted; throws a ZodError for bad fields. */
+  /** Makes the fields of a new row from the request body. Throws a ZodError for bad fields. */
   create?: (input: unknown) => object;
 }
 
 /** What a service answers; the body is sent as JSON. */
-export interface Answer {
+export interface ResourceAnswer {
   status: number;
   body?: unknown;
   headers?: Record<string, string>;
 }
 
-/** Answers list, one and create for the resource that the path names; 404 and 405 otherwise. */
+/** Lists the rows of the resource at this path, reads one of them or creates one. Answers 404 or 405 otherwise. */
 export async function answerFrom(
   resources: Resource[],
   method: string,
   path: string,
   readBody: () => Promise<string>,
-): Promise<Answer> {
+): Promise<ResourceAnswer> {
   for (const resource of resources) {
     if (path === resource.path) return answerList(resource, method, readBody);
     const base = resource.path === '/' ? '/' : `${resource.path}/`;
@@ -42,7 +42,7 @@ async function answerList(
   { rows, create }: Resource,
   method: string,
   readBody: () => Promise<string>,
-): Promise<Answer> {
+): Promise<ResourceAnswer> {
   if (method === 'GET' || method === 'HEAD') return { status: 200, body: { items: rows } };
   if (method !== 'POST' || !create) return notAllowed(create ? 'GET, HEAD, POST' : 'GET, HEAD');
   const input = parseJson(await readBody());
@@ -58,16 +58,16 @@ async function answerList(
   }
 }
 
-function answerOne({ rows }: Resource, method: string, id: number): Answer {
+function answerOne({ rows }: Resource, method: string, id: number): ResourceAnswer {
   if (method !== 'GET' && method !== 'HEAD') return notAllowed('GET, HEAD');
   const row = rows.find((candidate) => candidate.id === id);
   return row
     ? { status: 200, body: row }
-    : { status: 404, body: { error: `there is none with the id ${id}` } };
+    : { status: 404, body: { error: `there is no row with the id ${id}` } };
 }
 
 /** 405 with the methods that are allowed. */
-export function notAllowed(allow: string): Answer {
+export function notAllowed(allow: string): ResourceAnswer {
   return { status: 405, headers: { allow }, body: { error: `only ${allow} here` } };
 }
 

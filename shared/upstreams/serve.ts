@@ -12,7 +12,7 @@ const usage = `Runs the demo services inventory and orders.
 
   --inventory-port NUMBER   default ${defaultPorts.inventory}; 0 picks a free one
   --orders-port NUMBER      default ${defaultPorts.orders}; 0 picks a free one
-  --only NAME               one of them alone: inventory or orders
+  --only NAME               runs only this one: inventory or orders
   --host ADDRESS            where to listen; default 127.0.0.1, this machine only
   --help                    this text`;
 
@@ -41,7 +41,7 @@ await runCommand(async () => {
     const service = await startOneDemoService(only, ports[only], values.host);
     closeAtTheEnd(service);
     return console.log(
-      `${describe(only, service)}\n\nFaults on demand: ${service.url}/_faults. Ctrl-C stops it.`,
+      `${describeService(only, service)}\n\nFaults on demand: ${service.url}/_faults. Ctrl-C stops it.`,
     );
   }
 
@@ -49,15 +49,15 @@ await runCommand(async () => {
   closeAtTheEnd(services);
 
   const { inventory, orders } = services;
-  console.log(`${describe('inventory', inventory)}
-${describe('orders', orders)}
+  console.log(`${describeService('inventory', inventory)}
+${describeService('orders', orders)}
 
 Faults on demand; each stays until the next one, or until it is cleared:
   # the next 3 orders requests answer 503
   curl ${orders.url}/_faults -d fault=status -d status=503 -d times=3
   # inventory takes 2 seconds (also: hang, reset, cut, offline, flapping; a wrong name lists them)
   curl ${inventory.url}/_faults -d fault=slow -d ms=2000
-  # orders is well again
+  # clears the fault of orders
   curl -X DELETE ${orders.url}/_faults
 
 Ctrl-C stops both.`);
@@ -68,7 +68,7 @@ function readName(word: string | undefined): Name | undefined {
   throw new CliError(`--only takes inventory or orders, not "${word}".`);
 }
 
-function describe(name: Name, { url }: DemoService): string {
+function describeService(name: Name, { url }: DemoService): string {
   return `${name.padEnd(9)} listens on ${url}   (${resources[name]})`;
 }
 

@@ -1,4 +1,4 @@
-// The limit in Node: node:http, undici's dispatch, back-pressure, and no rule kept that a gateway must keep.
+// The lower bound in Node: node:http, undici's dispatch and back-pressure, without the rules that a gateway must follow.
 import { createServer } from 'node:http';
 import { Pool } from 'undici';
 
@@ -8,7 +8,7 @@ const node = new Pool(NODE_URL);
 
 createServer((request, response) => {
   const { url, method, headers } = request;
-  // A connection ends here, not at the service: undici 7 ends the process when that closes after the client left.
+  // `Connection: close` is not forwarded: undici 7 ends the process when the service closes after the client has left.
   const closes = headers.connection === 'close';
   if (closes) headers.connection = undefined;
   const pool = url.startsWith('/node/') ? node : fast;

@@ -1,4 +1,4 @@
-// fast-gateway as it comes.
+// fast-gateway with its default options.
 import gateway from 'fast-gateway';
 
 const { PORT, FAST_URL, NODE_URL } = process.env;

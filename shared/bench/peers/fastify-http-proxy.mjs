@@ -1,4 +1,4 @@
-// @fastify/http-proxy as it comes.
+// @fastify/http-proxy with its default options.
 import httpProxy from '@fastify/http-proxy';
 import Fastify from 'fastify';
 

@@ -1,8 +1,8 @@
 /** One line of a scrape that has a value. */
 export interface Sample {
-  name: string;
-  labels: Record<string, string>;
-  value: number;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
 }
 
 /** The parsed body of one scrape of /metrics. */

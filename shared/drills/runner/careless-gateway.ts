@@ -5,8 +5,8 @@ import type { Scene } from './scene.ts';
 import type { Service } from './service.ts';
 
 /**
- * A gateway as it is quickly written: every request goes through `reply.from` of @fastify/reply-from, all options as
- * they come.
+ * A gateway that is quick to write: it passes every request to `reply.from` of @fastify/reply-from with the default
+ * options.
  */
 export async function startCarelessGateway(scene: Scene, service: Service): Promise<Client> {
   const { default: replyFrom } = await import('@fastify/reply-from');

@@ -1,6 +1,6 @@
-/** An answer as the client sees it. */
-export interface Answer {
-  /** 'none' when the client left, or the connection broke. */
+/** A response as the client sees it. */
+export interface DrillResponse {
+  /** 'none' when the client aborted, or the connection broke. */
   readonly status: number | 'none';
   readonly headers: Headers;
   /** From the request to the last byte. */
@@ -9,13 +9,16 @@ export interface Answer {
 
 /** Calls one gateway. */
 export interface Client {
-  /** Sends one GET. Never fails: what breaks is an answer with the status 'none'. */
-  get(path: string, options?: { headers?: Record<string, string>; signal?: AbortSignal }): Promise<Answer>;
-  /** As many GETs at once. */
-  burst(count: number, path: string): Promise<Answer[]>;
+  /** Sends one GET. Never rejects: a request that fails has the status 'none'. */
+  get(
+    path: string,
+    options?: { headers?: Record<string, string>; signal?: AbortSignal },
+  ): Promise<DrillResponse>;
+  /** Sends `count` GETs at once. */
+  burst(count: number, path: string): Promise<DrillResponse[]>;
 }
 
-/** A client for the gateway at this URL; `over` ends all of its calls. */
+/** A client for the gateway at this URL. `over` aborts all its requests. */
 export function clientOf(url: string, over: AbortSignal): Client {
   const get: Client['get'] = async (path, { headers = {}, signal } = {}) => {
     const begun = performance.now();
@@ -31,19 +34,19 @@ export function clientOf(url: string, over: AbortSignal): Client {
   return { get, burst: (count, path) => Promise.all(Array.from({ length: count }, () => get(path))) };
 }
 
-/** The statuses of many answers in the order in which they first came, such as '5 x 200, 7 x 429'. */
-export function tally(answers: readonly Answer[]): string {
-  const counts = new Map<Answer['status'], number>();
+/** The statuses of many responses, in the order of their first occurrence, such as '5 x 200, 7 x 429'. */
+export function tally(answers: readonly DrillResponse[]): string {
+  const counts = new Map<DrillResponse['status'], number>();
   for (const { status } of answers) counts.set(status, (counts.get(status) ?? 0) + 1);
   return [...counts].map(([status, count]) => `${count} x ${status}`).join(', ');
 }
 
-/** How many of the answers have this status. */
-export function countOf(status: Answer['status'], answers: readonly Answer[]): number {
+/** How many of the responses have this status. */
+export function countOf(status: DrillResponse['status'], answers: readonly DrillResponse[]): number {
   return answers.filter((answer) => answer.status === status).length;
 }
 
-/** The longest that one of the answers took, in whole ms. */
-export function slowest(answers: readonly Answer[]): number {
+/** The time of the slowest response, in whole ms. */
+export function slowest(answers: readonly DrillResponse[]): number {
   return Math.round(Math.max(...answers.map(({ ms }) => ms)));
 }

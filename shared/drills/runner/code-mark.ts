@@ -3,25 +3,25 @@ import { dirname, join, relative, sep } from 'node:path';
 import { readText } from '../../cli/phase-files.ts';
 import { findPhase, root } from '../../cli/phases.ts';
 
-/** A line of code, found by a text that stands in its file exactly once: a number would soon be stale. */
+/** A line of code, found by a text that occurs exactly once in its file. A line number would be wrong after an edit. */
 export interface CodeMark {
-  /** The file of the phase of the drill, or of `package`. */
+  /** A file in the phase of the drill, or in `package`. */
   readonly file: string;
-  /** The name of a package, when the code is not ours. */
+  /** The npm package, when the code is not part of a phase. */
   readonly package?: string;
   readonly marker: string;
-  /** What the line has to do with it. */
+  /** What the line does in this drill. */
   readonly why: string;
 }
 
-/** A line that holds a marker, as it is now. */
+/** A line that contains a marker, as it is now. */
 export interface MarkedLine {
   /** Path from the root of the repository with `/`, and the number of the line. */
   place: string;
   text: string;
 }
 
-/** Every line of the file that holds the marker. One, or the mark is wrong. */
+/** Every line of the file that contains the marker. There must be exactly one. */
 export function findMarked(phase: number, mark: CodeMark): MarkedLine[] {
   const folder = mark.package === undefined ? findPhase(String(phase)).folder : folderOf(mark.package);
   const file = join(folder, mark.file);

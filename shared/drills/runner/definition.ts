@@ -1,7 +1,7 @@
 import type { CodeMark } from './code-mark.ts';
 import type { Scene } from './scene.ts';
 
-/** One experiment: the reader predicts, real processes and traffic decide. */
+/** One experiment. The reader predicts the outcome; real processes and requests show it. */
 export interface Drill {
   readonly name: string;
   /** The number of the phase it belongs to. */
@@ -14,19 +14,19 @@ export interface Drill {
   readonly question: string;
   /** The answers to choose from, by letter. Without them the answer is a number. */
   readonly choices?: Readonly<Record<string, string>>;
-  /** What comes out unless the machine is too busy; `explain` tells why. A letter or a number. */
+  /** The outcome on a machine that is not too busy, a letter or a number. `explain` gives the reason. */
   readonly expected: string;
-  run(scene: Scene): Promise<Outcome>;
+  run(scene: Scene): Promise<DrillOutcome>;
   readonly explain: string;
-  /** The lines of code that bring it about. */
+  /** The lines of code that cause the outcome. */
   readonly code: readonly CodeMark[];
   /** Commands to run, files to read. */
   readonly next: readonly string[];
 }
 
 /** What a run has shown. */
-export interface Outcome {
-  /** The letter or number that the measurements come to; undefined when they fit no choice. */
+export interface DrillOutcome {
+  /** The letter or number that fits the measurements; undefined when none does. */
   readonly answer: string | undefined;
   /** What was measured, a sentence each. */
   readonly measured: readonly string[];

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CliError } from '../../cli/cli-error.ts';
 import { findPhase } from '../../cli/phases.ts';
-import { type Gateway as Process, startGateway as startProcess } from '../../cli/run-gateway.ts';
+import { type GatewayProcess, startPhase } from '../../cli/run-gateway.ts';
 import { freePort } from '../../contract/harness/free-port.ts';
 import { until } from '../../contract/harness/until.ts';
 import { type Client, clientOf } from './client.ts';
@@ -12,22 +12,22 @@ import type { Service } from './service.ts';
 export type LogEntry = Record<string, unknown>;
 
 /** A phase that runs as a process of its own, and a client for it. */
-export interface Gateway extends Client {
+export interface DrillGateway extends Client {
   /** Waits until the log has that many lines with this message, and returns the last of these. */
   logged(message: string, count?: number): Promise<LogEntry>;
 }
 
-/** What a drill says about a gateway. The rest is as in the gateway.json of the phase, or harmless. */
+/** The settings of a gateway in a drill. Where one is missing, a default applies that does not affect the drill. */
 export interface GatewayOptions {
   phase: number;
-  /** How the timeline calls it. */
+  /** Its name in the timeline. */
   name: string;
-  /** What /api/inventory leads to. */
+  /** The service behind /api/inventory. */
   service: Service;
   timeoutMs?: number;
-  /** The Redis to count in; without it the counters live in the memory of the gateway. */
+  /** The Redis for the counters. Without it, they are in the memory of the gateway. */
   redisUrl?: string | undefined;
-  /** For callers with and without a key alike. */
+  /** Applies to clients with and without a key. */
   limit?: { limit: number; windowMs: number };
   whenRedisFails?: 'allow' | 'reject';
   trustedProxies?: string[];
@@ -35,24 +35,27 @@ export interface GatewayOptions {
 }
 
 /** What a gateway needs from the scene that it is part of. */
-export interface Surroundings {
-  /** Takes config files. */
+export interface DrillSurroundings {
+  /** The folder for config files. */
   readonly folder: string;
-  /** Ends every call when the scene closes. */
+  /** Aborts every request when the scene closes. */
   readonly signal: AbortSignal;
   say(who: string, what: string): void;
-  /** Hands the process over as soon as there is one, so that it can be ended while it starts. */
-  own(process: Process): void;
+  /** Registers the process as soon as it exists, so that the scene can end it while it starts. */
+  own(process: GatewayProcess): void;
 }
 
 const everything = { limit: 1_000_000, windowMs: 60_000 };
 const never = { failureThreshold: 1_000_000, cooldownMs: 60_000 };
 const logMs = 10_000;
-// What a gateway says of its own state belongs into the timeline.
-const told = ['redis lost', 'redis found', 'circuit opened', 'circuit closed'];
+// Log messages that the timeline shows.
+const shownMessages = ['redis lost', 'redis found', 'circuit opened', 'circuit closed'];
 
 /** Starts a phase on a free port, and waits until it is ready. */
-export async function startGateway(options: GatewayOptions, around: Surroundings): Promise<Gateway> {
+export async function startDrillGateway(
+  options: GatewayOptions,
+  around: DrillSurroundings,
+): Promise<DrillGateway> {
   const phase = findPhase(String(options.phase));
   const port = await freePort();
   const config = join(around.folder, `gateway-${port}.json`);
@@ -67,11 +70,11 @@ export async function startGateway(options: GatewayOptions, around: Surroundings
     const entry = JSON.parse(line) as LogEntry;
     log.push(entry);
     const reason = entry.reason === undefined ? '' : ` (${entry.reason})`;
-    if (told.includes(String(entry.msg))) around.say(options.name, `logs "${entry.msg}"${reason}`);
+    if (shownMessages.includes(String(entry.msg))) around.say(options.name, `logs "${entry.msg}"${reason}`);
   };
   around.signal.throwIfAborted();
   const env = { REDIS_URL: options.redisUrl ?? '', LOG_LEVEL: 'info' };
-  const process = startProcess(phase, { port, adminPort: 0 }, config, { onLog, onError }, env);
+  const process = startPhase(phase, { port, adminPort: 0 }, config, { onLog, onError }, env);
   around.own(process);
   if (!(await process.ready())) throw new CliError(`Phase ${phase.name} does not start.${complaint}`);
 
@@ -89,18 +92,18 @@ export async function startGateway(options: GatewayOptions, around: Surroundings
   };
 }
 
-/** The gateway.json of the phase with one service and the wishes of the drill; a section it lacks stays out. */
+/** The gateway.json of the phase, with one service and the settings of the drill. It gets no new section. */
 async function configFor(folder: string, options: GatewayOptions): Promise<string> {
   const config = JSON.parse(await readFile(join(folder, 'gateway.json'), 'utf8'));
   const { service, timeoutMs = 30_000, limit = everything } = options;
   const { whenRedisFails = 'allow', trustedProxies = [], circuitBreaker = never } = options;
-  const wishes: Record<string, unknown> = {
+  const settings: Record<string, unknown> = {
     services: { inventory: { url: service.url, timeoutMs } },
     routes: config.routes.filter((route: { service: string }) => route.service === 'inventory'),
     trustedProxies,
     rateLimit: { identified: limit, anonymous: limit, whenRedisFails },
     circuitBreaker,
   };
-  for (const section in wishes) if (section in config) config[section] = wishes[section];
+  for (const section in settings) if (section in config) config[section] = settings[section];
   return JSON.stringify(config, null, 2);
 }

@@ -3,14 +3,14 @@ import type { Readable } from 'node:stream';
 import { CliError } from '../../cli/cli-error.ts';
 import type { Drill } from './definition.ts';
 
-/** Asks until the answer is one of the letters, or a number; a CliError when the input ends before. */
+/** Asks until the answer is one of the letters, or a number. Throws a CliError when the input ends first. */
 export async function askPrediction(
   { choices }: Pick<Drill, 'choices'>,
   input: Readable,
   write: (text: string) => void,
 ): Promise<string> {
   const wanted = choices ? `${Object.keys(choices).join(', ')}` : 'a whole number';
-  // Without `output` the terminal stays in its plain mode, and Ctrl-C ends the process as ever.
+  // Without `output`, readline does not set the terminal to raw mode, so Ctrl-C still sends SIGINT.
   const lines = createInterface({ input });
   try {
     write(`Your prediction (${wanted}): `);

@@ -1,7 +1,7 @@
 import { colour } from '../../cli/colour.ts';
 import { findPhase } from '../../cli/phases.ts';
 import { findMarked } from './code-mark.ts';
-import type { Drill, Outcome } from './definition.ts';
+import type { Drill, DrillOutcome } from './definition.ts';
 
 const columns = 100;
 const indent = '  ';
@@ -17,7 +17,7 @@ export function listDrills(drills: readonly Drill[]): string {
       `${indent}${phase.padEnd(phaseWidth ?? 0)}  ${name.padEnd(nameWidth ?? 0)}  ${about}`,
   );
   return [
-    'Drills: predict what happens, then see.',
+    'Drills: predict what happens, then run it.',
     lines.join('\n'),
     `Next: npm run drill -- ${drills[0]?.name}`,
   ].join('\n\n');
@@ -33,8 +33,8 @@ export function describeDrill({ name, about, phase, setUp, question, choices = {
   ].join('\n\n');
 }
 
-/** The outcome against the prediction, why it came so, the code that did it, and where to go on. */
-export function tellOutcome(drill: Drill, outcome: Outcome, prediction: string | undefined): string {
+/** The outcome compared with the prediction, the explanation, the lines of code that cause it, and what to do next. */
+export function tellOutcome(drill: Drill, outcome: DrillOutcome, prediction: string | undefined): string {
   const code = drill.code.flatMap((mark) =>
     findMarked(drill.phase, mark).map(({ place, text }) => `${colour.cyan(place)}  ${mark.why}\n  ${text}`),
   );
@@ -49,7 +49,7 @@ export function tellOutcome(drill: Drill, outcome: Outcome, prediction: string |
     .join('\n');
 }
 
-function compare(drill: Drill, { answer }: Outcome, prediction: string | undefined): string[] {
+function compare(drill: Drill, { answer }: DrillOutcome, prediction: string | undefined): string[] {
   const full = (key: string) => (drill.choices ? `${key}) ${drill.choices[key]}` : key);
   const lines =
     answer === drill.expected
@@ -66,7 +66,7 @@ function compare(drill: Drill, { answer }: Outcome, prediction: string | undefin
 
 const nameOf = (phase: number) => findPhase(String(phase)).name;
 
-/** Prose is wrapped; what has line ends or columns of its own stays as it is. */
+/** Wraps prose. A text with line ends or columns is only indented. */
 function indented(text: string): string {
   return /\n| {2}/.test(text) ? text.replaceAll(/^/gm, indent) : wrap(text, indent);
 }

@@ -4,27 +4,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CliError } from '../../cli/cli-error.ts';
-import type { Gateway as Process } from '../../cli/run-gateway.ts';
+import type { GatewayProcess } from '../../cli/run-gateway.ts';
 import { endEveryRedis, type RedisServer, startRedis } from '../../contract/harness/redis-process.ts';
 import { type Client, clientOf } from './client.ts';
-import { type Gateway, type GatewayOptions, startGateway } from './gateway.ts';
+import { type DrillGateway, type GatewayOptions, startDrillGateway } from './gateway.ts';
 import { type Service, startService } from './service.ts';
 import { Timeline } from './timeline.ts';
 
 const mostMs = 60_000;
-// One Ctrl-C may arrive more than once: from the terminal and from npm.
+// One Ctrl-C may arrive twice: from the terminal and from npm.
 const sameCtrlCMs = 500;
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** The user wants it to end. */
+/** A signal of the user ends the drill. */
 export class Interrupted extends CliError {}
 
-/** What a drill works with: it starts real processes and services, shows what happens, and ends them all. */
+/** The environment of a drill: it starts real processes and services, prints the timeline, and ends them all. */
 export class Scene {
   readonly #timeline: Timeline;
   readonly #folder = mkdtempSync(join(tmpdir(), 'gateway-drill-'));
   readonly #over = new AbortController();
-  readonly #processes: Process[] = [];
+  readonly #processes: GatewayProcess[] = [];
   readonly #closers: Array<() => unknown> = [];
 
   constructor(print: (line: string) => void) {
@@ -37,8 +37,8 @@ export class Scene {
   }
 
   /** Starts a phase of the gateway as a process of its own. */
-  gateway(options: GatewayOptions): Promise<Gateway> {
-    return startGateway(options, {
+  gateway(options: GatewayOptions): Promise<DrillGateway> {
+    return startDrillGateway(options, {
       folder: this.#folder,
       signal: this.#over.signal,
       say: (who, what) => this.say(who, what),
@@ -46,7 +46,7 @@ export class Scene {
     });
   }
 
-  /** A client for what is no phase. */
+  /** A client for a gateway that is not a phase. */
   client(url: string): Client {
     return clientOf(url, this.#over.signal);
   }
@@ -64,17 +64,17 @@ export class Scene {
     return service;
   }
 
-  /** Has something closed at the end, however the drill ends. */
+  /** Registers a function that is called at the end of the drill, also after a failure. */
   atEnd(close: () => unknown): void {
     this.#closers.push(close);
   }
 
-  /** Lets time pass, where time itself is what the drill is about. */
+  /** Waits, in drills that depend on the time. */
   pass(ms: number): Promise<void> {
     return delay(Math.max(0, ms), undefined, { signal: this.#over.signal });
   }
 
-  /** Plays to the end, to Ctrl-C, or to the time limit; then closes everything. */
+  /** Runs until the drill ends, a signal arrives, or the time limit is reached. Then it closes everything. */
   async play<T>(act: (scene: Scene) => Promise<T>): Promise<T> {
     let end: (reason: Error) => void = () => {};
     const ended = new Promise<never>((_, reject) => {
@@ -87,7 +87,10 @@ export class Scene {
       end(new Interrupted('Stopped. Everything that was started is closed.'));
     };
     for (const signal of signals) process.on(signal, interrupt);
-    const limit = setTimeout(() => end(new CliError(`Not done after ${mostMs / 1000} s.`)), mostMs);
+    const limit = setTimeout(
+      () => end(new CliError(`The drill was not finished after ${mostMs / 1000} s.`)),
+      mostMs,
+    );
     try {
       return await Promise.race([act(this), ended]);
     } finally {
@@ -99,7 +102,7 @@ export class Scene {
 
   async #close(): Promise<void> {
     this.#over.abort(new Interrupted('The drill is over.'));
-    // Services and Redis first: then no gateway has anything left to wait for.
+    // Services and Redis first: a gateway that drains would wait for their replies.
     await Promise.all([endEveryRedis(), ...this.#closers.map((close) => close())]);
     await Promise.all(this.#processes.map((process) => process.stop()));
     rmSync(this.#folder, { recursive: true, force: true });

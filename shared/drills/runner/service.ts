@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** A service that does as the drill says. */
+/** A service whose behaviour the drill defines. */
 export interface Service {
   readonly url: string;
   /** Requests that have reached it. */
@@ -36,7 +36,7 @@ export async function startService(handler: http.RequestListener): Promise<Servi
   };
 }
 
-/** Behaviour: answers every request with this status, at once. */
+/** A handler that answers every request at once with this status. */
 export function always(status: number, headers: http.OutgoingHttpHeaders = {}): http.RequestListener {
   return (_request, response) => response.writeHead(status, headers).end();
 }

@@ -2,7 +2,7 @@ import { colour } from '../../cli/colour.ts';
 
 const whoWidth = 12;
 
-/** Prints what happens as it happens: the ms since the first event, who, and what. */
+/** Prints each event when it happens: the ms since the first event, who, and what. */
 export class Timeline {
   readonly #print: (line: string) => void;
   #begun: number | undefined;

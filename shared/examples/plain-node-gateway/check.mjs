@@ -1,7 +1,7 @@
-// Checks of values from outside. A check is a function (value, path, report) that calls report(path, message) for
-// everything that is wrong, and goes on: one run finds all of it.
+// Checks of values from outside. A check is a function (value, path, report). It calls report(path, message) for each
+// fault and continues, so one run finds all faults.
 
-/** An object with exactly these fields, each with a check of its own. */
+/** An object with exactly these fields. Each field has its own check. */
 export const object = (fields) =>
   present(isObject, 'must be an object', (value, path, report) => {
     for (const name of Object.keys(value)) {
@@ -10,7 +10,7 @@ export const object = (fields) =>
     for (const [name, check] of Object.entries(fields)) check(value[name], member(path, name), report);
   });
 
-/** An object whose fields have any name, and values that are alike. */
+/** An object whose field names pass `isName`, and whose values all have the same check. */
 export const record = (isName, message, check) =>
   present(isObject, 'must be an object', (value, path, report) => {
     for (const [name, item] of Object.entries(value)) {
@@ -19,14 +19,14 @@ export const record = (isName, message, check) =>
     }
   });
 
-/** A list of so many values at least, all alike. */
+/** A list of at least `least` values, which all have the same check. */
 export const list = (least, check) =>
   present(Array.isArray, 'must be a list', (value, path, report) => {
     if (value.length < least) report(path, `must have at least ${least}`);
     for (const [i, item] of value.entries()) check(item, `${path}[${i}]`, report);
   });
 
-/** A text that passes the test. The message never repeats it: it may be a secret. */
+/** A string that passes the test. The message never repeats the value, which may be a secret. */
 export const text = (test, message) => present((value) => typeof value === 'string' && test(value), message);
 
 /** A whole number within these bounds. */
@@ -40,7 +40,7 @@ export function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A value that is there, passes the test, and then has its inside checked. */
+/** A value that must be present and pass the test. Then `checkInside` checks its content. */
 function present(test, message, checkInside = () => {}) {
   return (value, path, report) => {
     if (value === undefined) report(path, 'is missing');

@@ -5,7 +5,7 @@ import { logLevels } from './log.mjs';
 
 const A_DAY_MS = 86_400_000;
 
-// Plain path segments: no escapes, no dots that climb, no slash at the end. A prefix has one spelling only.
+// Plain path segments: no escapes, no `.` or `..`, no slash at the end. So a prefix has only one spelling.
 const PREFIX = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/;
 const NAME = /^[\w.-]{1,64}$/;
 const DIGEST = /^[\da-f]{64}$/;
@@ -43,7 +43,7 @@ const checkConfig = object({
   ),
 });
 
-/** The gateway cannot start as it is told to. The message lists every reason, for the operator. */
+/** The gateway cannot start. The message tells the operator every reason. */
 export class StartError extends Error {}
 
 /** Reads and checks a config file. Throws a StartError. */
@@ -73,7 +73,7 @@ export function readEnvironment({ PORT, HOST, GATEWAY_CONFIG, LOG_LEVEL }) {
   return { port: Number(port), host: HOST || '127.0.0.1', configFile: GATEWAY_CONFIG || undefined, logLevel };
 }
 
-/** What no value can tell by itself: names that must lead somewhere, and values that may stand there once. */
+/** Checks that need more than one value: names that must exist, and values that must be unique. */
 function checkReferences(config, report) {
   const { services, routes, clients } = isObject(config) ? config : {};
   const seen = new Set();
@@ -83,7 +83,7 @@ function checkReferences(config, report) {
   };
   for (const [i, route] of entries(routes)) {
     const { service, prefix } = Object(route);
-    // Not `service in services`: every object has a `constructor`.
+    // Not `service in services`: that is true for inherited names such as `constructor`.
     if (typeof service === 'string' && !Object.hasOwn(Object(services), service)) {
       report(`routes[${i}].service`, `no service is called ${JSON.stringify(service)}`);
     }

@@ -5,7 +5,7 @@ import { answerHeaders, requestHeaders } from './headers.mjs';
 import { Problem } from './problem.mjs';
 import { isChunkedAtMost } from './well-formed.mjs';
 
-// Silence of the service inside a body for this long counts as cut short. Event streams may be quiet.
+// A response whose body pauses for this long counts as cut short. The time is long because event streams may pause.
 const SILENCE_MS = 300_000;
 
 const UNREACHABLE = new Problem(
@@ -40,7 +40,7 @@ const TIMEOUT = new Problem(
   'The service did not answer in time. Whether it acted on the request is unknown.',
 );
 
-/** A service of the config, with the connections that are kept to it. Node verifies its TLS certificate. */
+/** A service of the config, with its keep-alive connections. Node verifies its TLS certificate. */
 export function openService({ url, timeoutMs }) {
   const { protocol, host, pathname } = new URL(url);
   const secure = protocol === 'https:';
@@ -77,23 +77,24 @@ export function forward(call, service, rest) {
   outgoing.once('response', pass);
   outgoing.once('upgrade', (_answer, socket) => {
     socket.destroy();
-    fail(INVALID); // nobody asked for another protocol
+    fail(INVALID); // the gateway never sends Upgrade
   });
-  // Once there is an answer, that tells how the call ends: a service may hear only half of an upload and refuse it.
-  // Only where nothing but the end of the connection ends the answer, Node takes a reset for a clean end.
+  // Once there is a response, its end is the end of the call: a service may refuse an upload after half of it.
+  // Exception: without Content-Length and chunks, the end of the connection ends the response, and Node takes a reset
+  // for that end.
   outgoing.on('error', (error) => {
     if (!answer) fail(problemOf(error, connected));
     else if (error.code === 'ECONNRESET' && !tellsItsEnd(answer)) fail(RESET);
   });
   call.leave = end;
 
-  // The time of the service begins anew when the request is complete.
+  // The timeout starts again when the whole request has been sent.
   const timer = setTimeout(late, service.timeoutMs);
   outgoing.once('finish', () => timer.refresh());
   if (hasBody) request.pipe(outgoing);
   else outgoing.end();
 
-  /** There is a service to upload to. The client may wait for this word (RFC 9110 10.1.1). */
+  /** The service is connected. A client that sent `Expect: 100-continue` may wait for 100 (RFC 9110 10.1.1). */
   function begin() {
     connected = true;
     if (!over && request.headers.expect && request.httpVersion === '1.1') response.writeContinue();
@@ -108,8 +109,8 @@ export function forward(call, service, rest) {
     answer = incoming;
     clearTimeout(timer);
     response.writeHead(answer.statusCode, answerHeaders(answer));
-    // The fields do not wait for a body: an event stream may be quiet for long. flushHeaders() would write them as
-    // UTF-8, but they are bytes, and go out as they came.
+    // Send the header now, because the first event of a stream may come much later. flushHeaders() would encode the
+    // fields as UTF-8; with an empty write, Node sends their bytes unchanged.
     response.write(Buffer.alloc(0));
     answer.setTimeout(SILENCE_MS, () => fail(RESET));
     answer.once('error', () => fail(RESET));
@@ -124,7 +125,7 @@ export function forward(call, service, rest) {
     else call.refuse(problem);
   }
 
-  /** The call has ended, in whatever way. What is left of an upload is read and thrown away. */
+  /** The call has ended, with or without success. The rest of an upload is read and discarded. */
   function end() {
     over = true;
     clearTimeout(timer);
@@ -133,12 +134,12 @@ export function forward(call, service, rest) {
     if (!isComplete) outgoing.destroy();
   }
 
-  /** The time is up without an answer. But an upload that is under way may take longer. */
+  /** The timeout is over without a response. An upload that still moves may take longer. */
   function late() {
     if (answer || over) return;
     const progress = request.socket.bytesRead > received;
     received = request.socket.bytesRead;
-    // It is under way while the service waits for the client, or has read on since last time.
+    // It moves while the service waits for the client, or when more of it was read since the last timeout.
     const isUploading = hasBody && !request.readableEnded && (!outgoing.writableNeedDrain || progress);
     if (connected && isUploading) timer.refresh();
     else fail(TIMEOUT);

@@ -5,13 +5,13 @@ import { INTERNAL, Problem } from './problem.mjs';
 import { createRouter } from './route.mjs';
 import { refuseMalformed, refuseUnparsed } from './well-formed.mjs';
 
-// nginx's number for a client that left before its answer was complete. It is logged, never sent.
+// The status that nginx logs when a client disconnects before its response is complete. It is never sent.
 const CLIENT_LEFT = 499;
 
-// A connection on which nothing moves for this long, beyond the longest wait for a service, is closed.
+// A connection without traffic is closed after the longest `timeoutMs` of a service plus this time.
 const SILENCE_MS = 300_000;
 
-// The first request of a connection may be on its way, or unread, when the gateway is told to stop.
+// A new connection gets this time after a stop signal: its first request may be on its way, or not read yet.
 const FIRST_REQUEST_MS = 500;
 
 /** Builds the gateway: its server, ready to listen, and `stop`. Read `serve` to follow a request. */
@@ -19,7 +19,7 @@ export function createGateway(config, log) {
   const services = new Map(Object.entries(config.services).map(([name, it]) => [name, openService(it)]));
   const findRoute = createRouter(config.routes);
   const identify = createIdentifier(config.clients);
-  /** The calls under way on each connection. */
+  /** The unfinished calls of each connection. */
   const connections = new Map();
   let draining = false;
 
@@ -46,7 +46,7 @@ export function createGateway(config, log) {
     }
   }
 
-  /** Logs the call in one line when its answer is complete, or its connection is gone. */
+  /** Logs the call in one line when its response is complete, or its connection is closed. */
   function observe(call) {
     const calls = connections.get(call.request.socket);
     if (!calls || calls.has(call)) return;
@@ -57,20 +57,24 @@ export function createGateway(config, log) {
   function end(call, calls) {
     if (!calls.delete(call)) return;
     log.info(describe(call), 'request');
-    // A connection whose answer had begun before the stop was not told to close.
+    // A response that began before the stop has no `Connection: close`, so its connection is still open.
     if (draining) setImmediate(() => server.closeIdleConnections());
   }
 
   const server = http.createServer({ maxHeaderSize: 16_384, requireHostHeader: false }, serve);
-  // Node would drop the fields beyond the first 1,000, among them a key or a second Host. 16 KiB hold some 3,000.
+  // By default Node drops header fields after the first 1,000, possibly a key or a second Host. 16 KiB hold some 3,000.
   server.maxHeadersCount = 0;
-  // Node would answer Expect by itself. A refused request need not upload in vain.
+  // Without these listeners Node answers Expect itself, and a client sends an upload that is then refused.
   server.on('checkContinue', serve).on('checkExpectation', serve);
-  server.on('clientError', refuseUnparsed);
+  server.on('clientError', (error, socket) => {
+    const problem = refuseUnparsed(error, socket);
+    // A call in flight on this connection has a line of its own, when the connection closes.
+    if (problem && connections.get(socket)?.size === 0) log.info(describeUnparsed(problem), 'request');
+  });
   server.on('connection', (socket) => {
     const calls = new Set();
     connections.set(socket, calls);
-    // Of a pipeline Node tells only the first response that the connection has gone. Here all calls are told.
+    // With pipelined requests, Node emits 'close' only on the first response. Here all calls of the connection are ended.
     socket.once('close', () => {
       connections.delete(socket);
       for (const call of calls) {
@@ -89,7 +93,7 @@ export function createGateway(config, log) {
       if (!response.headersSent) response.setHeader('connection', 'close');
     }
     server.close(done);
-    // To Node a connection on which nothing was ever sent is not idle.
+    // server.close() does not close connections that have never carried a request. They would delay the end of the process.
     const closeUnused = () => {
       for (const socket of connections.keys()) if (socket.bytesRead === 0) socket.destroy();
     };
@@ -99,7 +103,7 @@ export function createGateway(config, log) {
   return { server, stop };
 }
 
-/** One request on its way through the gateway, and what the log will say of it. */
+/** One request in the gateway, and what is logged about it. */
 class Call {
   begun = performance.now();
   route = null;
@@ -113,24 +117,30 @@ class Call {
     this.response = response;
   }
 
-  /** Answers with the problem. Nothing else writes a refusal. */
+  /** Answers with the problem. All refusals are written here. */
   refuse({ stage, status, headers, body }) {
     this.refusedBy = stage;
     this.response.writeHead(status, headers).end(body);
   }
 
-  /** Cuts the connection: a clean end would pass half an answer off as a whole one. */
+  /** Closes the connection: after a normal end, the client would take half a response for a complete one. */
   cut(stage) {
     this.refusedBy = stage;
     this.response.destroy();
   }
 }
 
+/** The parser knows neither method nor target. */
+function describeUnparsed({ stage, status }) {
+  const unknown = { method: null, path: null, route: null, service: null, client: null };
+  return { ...unknown, status, durationMs: 0, refusedBy: stage };
+}
+
 function describe({ request, response, begun, route, client, refusedBy }) {
   const answered = response.writableFinished || refusedBy !== undefined;
   return {
     method: request.method,
-    path: request.url.split('?', 1)[0], // secrets travel in queries
+    path: request.url.split('?', 1)[0], // a query may contain secrets
     route: route?.prefix ?? null,
     service: route?.service ?? null,
     client,

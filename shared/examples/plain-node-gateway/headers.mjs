@@ -1,4 +1,4 @@
-// RFC 9110 7.6.1: fields that speak of one connection and end with it, whichever way they travel.
+// RFC 9110 7.6.1: hop-by-hop fields apply to one connection only, in requests and in responses.
 const HOP_BY_HOP = [
   'connection',
   'keep-alive',
@@ -11,13 +11,14 @@ const HOP_BY_HOP = [
   'upgrade',
 ];
 
-// Beside these: what the gateway answers itself (Expect), and what only it may say.
+// Also removed: Expect, which the gateway answers itself, and fields that only the gateway may set.
 const NOT_TO_SERVICES = [...HOP_BY_HOP, 'expect', 'forwarded', 'host', 'x-api-key', 'x-real-ip'];
 
 /** The header fields of a request that its service gets. */
 export function requestHeaders(request, host) {
   const { headers, headersDistinct, httpVersion, socket } = request;
-  // First, because servers ignore what comes after so many fields: nobody can push these over that edge.
+  // First: many servers ignore fields beyond a limit (Node: 1,000), and a client could push these past it by sending
+  // many of its own.
   const own = {
     host,
     'x-forwarded-for': socket.remoteAddress,
@@ -26,12 +27,12 @@ export function requestHeaders(request, host) {
     via: [...(headersDistinct.via ?? []), `${httpVersion} plain-node-gateway`],
   };
   const others = keep(request, (name) => {
-    // CGI-like servers cannot tell X_Forwarded_For from X-Forwarded-For, so neither do we.
+    // CGI-like servers treat X_Forwarded_For like X-Forwarded-For, so both are removed.
     const dashed = name.replaceAll('_', '-');
     return !NOT_TO_SERVICES.includes(dashed) && !dashed.startsWith('x-forwarded-') && name !== 'via';
   });
   const kept = Object.assign(Object.create(null), own, others);
-  // Node would frame a body by itself, but on GET and DELETE it expects none.
+  // Node sets Transfer-Encoding itself, but not for GET and DELETE, where it expects no body.
   if (headers['transfer-encoding'] !== undefined) kept['transfer-encoding'] = 'chunked';
   return lengthLast(kept, headers);
 }
@@ -52,7 +53,7 @@ function keep({ headers, headersDistinct }, isEndToEnd) {
   return kept;
 }
 
-/** The length stays, whatever Connection lists. Behind it Node would garble a Content-Disposition, so it is last. */
+/** Content-Length stays, even if Connection lists it. It is last: Node garbles a Content-Disposition that follows it. */
 function lengthLast(kept, headers) {
   delete kept['content-length'];
   if (headers['content-length'] !== undefined) kept['content-length'] = headers['content-length'];

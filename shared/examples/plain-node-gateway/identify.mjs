@@ -24,14 +24,14 @@ const KEY_REQUIRED = new Problem(
 /** The name of callers without a key. */
 export const ANONYMOUS = 'anonymous';
 
-/** Stage identify: a function that says who is calling, the id of a client or `anonymous`. */
+/** Stage identify: a function that returns the id of the client, or `anonymous`. */
 export function createIdentifier(clients) {
-  // By digest: the time of a lookup tells nothing about a key. In a Map: `__proto__` is no member of it.
+  // By digest, so that the time of a lookup reveals nothing about a key. A Map has no inherited `__proto__`.
   const byDigest = new Map(clients.flatMap(({ id, keySha256 }) => keySha256.map((digest) => [digest, id])));
 
   return ({ headersDistinct }) => {
     const keys = headersDistinct['x-api-key'];
-    // Undefined, not falsy: an empty key is a wrong key.
+    // Compared with undefined, because an empty key is a wrong key.
     if (keys === undefined) return ANONYMOUS;
     const client = keys.length === 1 ? byDigest.get(digestOf(keys[0])) : undefined;
     if (client === undefined) throw UNKNOWN_KEY;
@@ -44,7 +44,7 @@ export function refuseAnonymous(client, route) {
   if (route.access === 'protected' && client === ANONYMOUS) throw KEY_REQUIRED;
 }
 
-// Node reads header bytes as latin1: written back the same way, they are the bytes the client sent.
+// Node decodes header bytes as latin1. Encoded as latin1 again, they are the bytes that the client sent.
 function digestOf(key) {
   return createHash('sha256').update(key, 'latin1').digest('hex');
 }

@@ -1,6 +1,6 @@
 /**
  * A refusal, answered as application/problem+json (RFC 9457). A stage throws it, the gateway answers with it.
- * It holds nothing of the request and no internals, so each is made once and thrown many times.
+ * It contains no data of the request and no internals, so each is created once and thrown many times.
  */
 export class Problem extends Error {
   constructor(stage, status, name, title, detail, headers = {}) {
@@ -16,7 +16,7 @@ export class Problem extends Error {
   }
 }
 
-/** The request breaks HTTP, or two servers could read it in two ways. */
+/** The request violates HTTP, or two servers could interpret it differently. */
 export const BAD_REQUEST = new Problem(
   'parse',
   400,

@@ -20,14 +20,14 @@ export function createRouter(routes) {
   return ({ url, method }) => {
     const [path] = url.split('?', 1);
     const raw = path.split('/');
-    // Split first, then decoded: %2F is data within a segment, never a separator.
+    // Split first and decode then: %2F is data within a segment, not a separator.
     const decoded = raw.map(decode);
-    // TRACE would show the client what the gateway tells the service.
+    // The response to TRACE would show the client the header fields that the gateway adds for the service.
     const found =
       method !== 'TRACE' &&
       table.find(({ segments }) => segments.every((segment, i) => segment === decoded[i]));
     if (!found) throw NO_ROUTE;
-    // As it came, byte for byte: '' for the bare prefix, else with the slash in front.
+    // The rest of the path, unchanged: '' for the bare prefix, otherwise with a slash in front.
     const rest = ['', ...raw.slice(found.segments.length)].join('/');
     return { route: found.route, rest: rest + url.slice(path.length) };
   };

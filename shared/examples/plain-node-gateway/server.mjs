@@ -3,10 +3,10 @@ import { readConfig, readEnvironment, StartError } from './config.mjs';
 import { createGateway } from './gateway.mjs';
 import { createLog } from './log.mjs';
 
-// What is still in flight this long after a signal to stop is cut off.
+// Requests that are still in flight this long after a stop signal are cut off.
 const DRAIN_MS = 10_000;
 
-// How long the last lines of the log may take. A reader of stdout may be slow; one that is stuck must not hold up the end.
+// How long the process waits until its last log lines are read. A reader of stdout that is stuck must not delay the end.
 const LAST_LINES_MS = 5_000;
 
 function main() {
@@ -26,12 +26,12 @@ function main() {
   });
 
   for (const signal of ['SIGTERM', 'SIGINT']) {
-    // Once: the same signal again ends the process at once, as it would without us.
+    // once(): the same signal again ends the process at once, which is the default of Node.
     process.once(signal, () => {
       log.info({ signal }, 'stopping');
       setTimeout(() => gateway.server.closeAllConnections(), DRAIN_MS);
       gateway.stop(() => {
-        // Written last, so that it is done when all of the log is out, or when nobody reads it.
+        // The callback of this empty write runs when all log lines are written, or when stdout has failed.
         process.stdout.write('', () => process.exit(0));
         setTimeout(() => process.exit(0), LAST_LINES_MS);
       });
@@ -39,7 +39,7 @@ function main() {
   }
 }
 
-/** The operator gets one message that says what to mend. A bug gets its stack. */
+/** Prints one message that tells the operator what to correct, or the stack of a bug. */
 function fail(error) {
   console.error(error instanceof StartError ? error.message : error);
   process.exit(1);

@@ -17,43 +17,51 @@ const REQUEST_TIMEOUT = new Problem(
   'The request did not arrive completely in time. Send it again on a new connection.',
 );
 
-// One or two dots between separators, in any spelling: some servers decode %2f and %5c, or cut at ';', first.
+// A segment `.` or `..`, in any spelling. Some servers decode %2f and %5c, or cut at ';', before they resolve dots.
 const DOT_SEGMENT = /(?:\/|%2f|%5c)(?:\.|%2e){1,2}(?=\/|;|%2f|%5c|%3b|$)/i;
 
-// RFC 3986 3.2.2, less the comma: the value travels on in X-Forwarded-Host, which is a list.
+// RFC 3986 3.2.2 without the comma: the value is forwarded in X-Forwarded-Host, which is a list.
 const HOST = /^(?:[\w.~!$&'()*+;=%-]*|\[[\da-f:.]+\])(?::\d*)?$/i;
 
-/** Stage parse: refuses requests that two servers could read in two ways. */
+/** Stage parse: refuses requests that two servers could interpret differently. */
 export function refuseMalformed({ url, headers, headersDistinct, httpVersion }) {
   const [path] = url.split('?', 1);
-  // Origin-form only, for a gateway is no forward proxy; and a fragment has no place in a request.
+  // Origin-form only (RFC 9112 3.2.1), because a gateway is not a forward proxy. A request target has no fragment.
   if (!url.startsWith('/') || url.includes('#') || path.includes('\\') || DOT_SEGMENT.test(path)) {
     throw BAD_REQUEST;
   }
   const { host = [] } = headersDistinct;
-  // RFC 9112 3.2: exactly one Host. HTTP/1.0 did not know it yet.
+  // RFC 9112 3.2: exactly one Host. HTTP/1.0 requests may have none.
   const enough = host.length === 1 || (host.length === 0 && httpVersion === '1.0');
   if (!enough || !HOST.test(host[0] ?? '')) throw BAD_REQUEST;
   if (!isChunkedAtMost(headers)) throw BAD_REQUEST;
 }
 
-/** Whether chunks alone code the body for its connection (RFC 9112 7). A compressed one would lose the field that says so. */
+/**
+ * True when Transfer-Encoding is absent or exactly `chunked` (RFC 9112 7). Node decodes chunks; `gzip, chunked` would be
+ * forwarded still compressed, without the header that says so.
+ */
 export function isChunkedAtMost({ 'transfer-encoding': coding }) {
   return coding === undefined || coding.toLowerCase() === 'chunked';
 }
 
-/** Answers what Node's parser refused before there was a request: bad framing, huge headers, slow senders. */
+/**
+ * Answers what Node's parser refuses before there is a request: bad framing, large headers, slow clients. Returns the
+ * problem that it sent, or undefined.
+ */
 export function refuseUnparsed(error, socket) {
-  // `_httpMessage` is the answer under way. More bytes behind its beginning would be read as part of it.
+  // `_httpMessage` is the current response. Once its header is sent, more bytes would be read as part of its body.
   if (!socket.writable || error.code === 'ECONNRESET' || socket._httpMessage?.headersSent) {
     socket.destroy();
-    return;
+    return undefined;
   }
   const problems = { HPE_HEADER_OVERFLOW: HEADERS_TOO_LARGE, ERR_HTTP_REQUEST_TIMEOUT: REQUEST_TIMEOUT };
-  const { status, headers, body } = problems[error.code] ?? BAD_REQUEST;
+  const problem = problems[error.code] ?? BAD_REQUEST;
+  const { status, headers, body } = problem;
   const fields = Object.entries({ ...headers, connection: 'close' }).map(
     ([name, value]) => `${name}: ${value}`,
   );
   const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...fields];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+  return problem;
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 
-// The beginning of a gateway: it starts, says that it is well, and stops. Everything else is yours to write.
+// A minimal gateway: it starts, answers GET /health, and stops at a signal. Everything else is for you to write.
 const { PORT = '3000', HOST = '127.0.0.1', GATEWAY_CONFIG } = process.env;
 const config = JSON.parse(readFileSync(GATEWAY_CONFIG || join(import.meta.dirname, 'gateway.json'), 'utf8'));
 

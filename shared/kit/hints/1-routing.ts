@@ -3,32 +3,32 @@ import type { HintGroup } from '../hints.ts';
 const chapter = 'phases/1-routing/README.md';
 const contract = 'docs/contract.md#phase-1-routing';
 
-/** Suite 1, from its general sentences to the odd ones. */
-export const hints: HintGroup[] = [
+/** Suite 1, from its general tests to the special ones. */
+export const routingHints: HintGroup[] = [
   {
-    sentences: ['a method > TRACE', 'a method > CONNECT'],
+    tests: ['a method > TRACE', 'a method > CONNECT'],
     contract:
       'Every method Node can parse is forwarded, OPTIONS and HEAD included. TRACE and CONNECT are not.',
     read: contract,
     hints: [
-      'Which methods must a proxy not pass on, because of what they ask of the proxy itself?',
-      'TRACE would show the client what the gateway tells the service, so it gets 404 like a path without a route. CONNECT asks for a tunnel: a server that does not know it closes the connection, as Node does by itself.',
+      'Which methods must a proxy not forward, because they ask something of the proxy itself?',
+      'TRACE would show the client what the gateway sends to the service. Answer it with 404, like a path without a route. CONNECT asks for a tunnel: a server without support for it closes the connection, as Node does by default.',
     ],
     code: { file: 'route.ts', from: 'export const PROXIED_METHODS' },
   },
   {
-    sentences: ['a method > '],
+    tests: ['a method > '],
     contract:
       'Every method Node can parse is forwarded, OPTIONS and HEAD included. TRACE and CONNECT are not.',
     read: contract,
     hints: [
-      'Does anything in your gateway decide by the method? A framework often does, before your code runs.',
-      'Pass the method on as it came. Whether there is a body tells the framing (Content-Length, Transfer-Encoding), not the method: a GET may have one. The answer to HEAD keeps its Content-Length and has no body.',
+      'Does anything in your gateway depend on the method? A framework often checks the method before your code runs.',
+      'Forward the method unchanged. The framing (Content-Length, Transfer-Encoding) says whether there is a body, not the method: a GET may have one. The response to HEAD keeps its Content-Length and has no body.',
     ],
     code: { file: 'http-server.ts', from: 'for (const method of PROXIED_METHODS)' },
   },
   {
-    sentences: [
+    tests: [
       'a request body > begins to arrive',
       'a request body > waits',
       'an answer > waits',
@@ -39,453 +39,465 @@ export const hints: HintGroup[] = [
       'Bodies of any type and size stream both ways, unparsed and unbuffered, with back-pressure: when one side does not read, the other waits.',
     read: contract,
     hints: [
-      'Is a body ever held as a whole, or faster taken in than given away?',
-      'Pipe each body chunk by chunk. When write() returns false, stop reading the other side until the drain event. Both directions run at the same time: an answer may begin while the upload goes on.',
+      'Does your gateway ever hold a whole body in memory, or read it faster than it can send it on?',
+      'Forward each body chunk by chunk. When write() returns false, stop reading the other side until the drain event. Run both directions at the same time: a response may begin during the upload.',
     ],
     code: { file: 'forward.ts', from: 'onResponseData(' },
   },
   {
-    sentences: ['a request body > '],
+    tests: ['a request body > '],
     contract:
       'Bodies of any type and size stream both ways, unparsed and unbuffered, with back-pressure: when one side does not read, the other waits.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'Who touches the body before the service sees it? Frameworks parse what looks like JSON, text or a form.',
-      'Switch every body parser off and hand the raw stream on. Keep Content-Type and Content-Length as they came. A body of unknown length comes in chunks and leaves in chunks; trailers are dropped.',
+      'What reads the body before the service gets it? Frameworks parse what looks like JSON, text or a form.',
+      'Switch off every body parser and forward the raw stream. Keep Content-Type and Content-Length unchanged. A body of unknown length arrives in chunks and leaves in chunks. Trailers are dropped.',
     ],
-    code: { file: 'forward.ts', from: 'constructor(request: FastifyRequest' },
+    code: { file: 'upload.ts', from: 'constructor(request: IncomingMessage' },
   },
   {
-    sentences: ['an answer > of events'],
+    tests: ['an answer > of events'],
     contract: 'Header fields do not wait for the first byte of the body.',
     read: contract,
     hints: [
-      'When do the header fields of an answer leave your gateway?',
-      'A server that is only told the header fields keeps them until the first byte of the body. An event stream may be quiet for minutes: send the fields as soon as they are there.',
+      'When does your gateway send the header fields of a response?',
+      'A server usually keeps the header fields until the first byte of the body. An event stream may be silent for minutes: send the fields as soon as they arrive (in Node: flushHeaders()).',
     ],
     code: { file: 'forward.ts', from: 'onResponseStart(' },
   },
   {
-    sentences: [
+    tests: [
       'an answer > 204',
       'an answer > 304',
       'an answer > of no length',
       'an answer > after interim ones',
     ],
     contract:
-      'Status, 204, 304, HEAD with its length, redirects, compressed bodies, ranges, event streams and repeated fields such as `Set-Cookie` pass untouched.',
+      'Status, 204, 304, HEAD with its length, redirects, compressed bodies, ranges, event streams and repeated fields such as `Set-Cookie` pass unchanged.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'How does one know where an answer ends? There are more ways than Content-Length.',
-      '204, 304 and answers to HEAD end with their header fields, whatever Content-Length says. 1xx answers come before the real one and are dropped. Without a length and without chunks the end of the connection is the end of the answer.',
+      'How can a client tell where a response ends? Content-Length is only one of the ways.',
+      '204, 304 and responses to HEAD end with their header fields, whatever Content-Length says. 1xx responses come before the final one and are dropped. Without a length and without chunks, the end of the connection is the end of the response.',
     ],
     code: { file: 'forward.ts', from: 'onResponseStart(' },
   },
   {
-    sentences: ['an answer > of a connection that ends before the client reads'],
+    tests: ['an answer > of a connection that ends before the client reads'],
     contract:
-      'A service that closes its connection when it has answered, however slowly the client reads: the answer arrives complete, and nobody else notices.',
+      'If a service closes its connection after its answer, the answer reaches the client complete, however slowly the client reads, and no other request is affected.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'The service has sent all and is gone; the client reads the last bytes a second later. Who holds them meanwhile, and what does your HTTP client do when a connection ends while it is told to wait?',
-      'When nobody else gets an answer any more, look at the exit code: undici 7 fails an assertion when a connection ends while its parser is paused. Let the socket end only when all has been read.',
+      'The service has sent everything and closed its connection; the client reads the last bytes a second later. Where are these bytes meanwhile, and what does your HTTP client do when a connection ends while reading is paused?',
+      'If other requests get no response afterwards either, check the exit code: undici 7 fails an assertion when a connection ends while its parser is paused. Let the socket end only after all of its data has been read.',
     ],
-    code: { file: 'connect.ts', from: 'function holdEndBack(' },
+    code: { file: 'connect.ts', from: 'function delayEndUntilDrained(' },
   },
   {
-    sentences: ['an answer > '],
+    tests: ['an answer > '],
     contract:
-      'Status, 204, 304, HEAD with its length, redirects, compressed bodies, ranges, event streams and repeated fields such as `Set-Cookie` pass untouched.',
+      'Status, 204, 304, HEAD with its length, redirects, compressed bodies, ranges, event streams and repeated fields such as `Set-Cookie` pass unchanged.',
     read: contract,
     hints: [
-      'An answer of the service is not yours to judge: pass it on, whatever its status.',
-      'HTTP clients follow redirects, decompress bodies and throw at 4xx unless they are told not to. Use one that does none of it, and copy status, fields and bytes.',
+      'Your gateway must not change a response because of its status: it forwards all of them.',
+      'HTTP clients follow redirects, decompress bodies and throw on 4xx unless these features are switched off. Use a client that does none of this, and copy status, fields and bytes.',
     ],
-    code: { file: 'headers.ts', from: 'export function answerHeaders(' },
+    code: { file: 'headers.ts', from: 'export function responseHeaders(' },
   },
   {
-    sentences: ['many requests > '],
+    tests: ['many requests > '],
     contract:
       'Bodies of any type and size stream both ways, unparsed and unbuffered, with back-pressure: when one side does not read, the other waits.',
     read: contract,
     hints: [
-      'What do two requests in your gateway share? And what should they share?',
-      'Nothing of one request may stand in a variable of the module. The connections to a service are shared: keep them alive in a pool or an agent, one per service.',
+      'What do two requests in your gateway share, and what should they share?',
+      'Do not keep data of a request in a variable of the module. Share the connections to a service: keep them alive in a pool or an agent, one per service.',
     ],
-    code: { file: 'forward.ts', from: 'export function openPool(' },
+    code: { file: 'upstream.ts', from: 'export function openPool(' },
   },
   {
-    sentences: ['a service that cannot be reached > '],
+    tests: ['a service that cannot be reached > '],
     contract: 'No connection: 502 `upstream-unreachable`.',
     read: 'docs/errors.md#upstream-unreachable',
     hints: [
-      'What does your client report when nobody listens, when the name is unknown, when connecting takes too long?',
-      'Before there is a connection, every error is 502 upstream-unreachable, except that time is up: 504. The error text stays inside, for it names addresses. An upload that was under way is still read to its end and thrown away, or the next request on that connection is lost.',
+      'What does your HTTP client report when nothing listens on the port, when the host name is unknown, and when connecting takes too long?',
+      'Before there is a connection, every error is 502 upstream-unreachable, except a timeout: 504. Do not send the error text to the client, because it contains addresses. Read an upload that is under way to its end and discard it; otherwise the next request on that connection is lost.',
     ],
-    code: { file: 'forward.ts', from: 'function problemOf(' },
+    code: { file: 'upstream.ts', from: 'export function problemOf(' },
   },
   {
-    sentences: ['a service behind TLS > '],
+    tests: ['a service behind TLS > '],
     contract: 'TLS certificates of services are verified.',
     read: contract,
     hints: [
-      'Is there anything in your code that switches the verification of certificates off?',
-      'Leave the defaults of the TLS library alone, and let https:// URLs use it. A certificate that nobody vouches for makes no connection: 502 upstream-unreachable.',
+      'Does anything in your code switch off the verification of certificates?',
+      'Keep the defaults of the TLS library, and use them for https:// URLs. With a certificate that cannot be verified there is no connection: 502 upstream-unreachable.',
     ],
-    code: { file: 'forward.ts', from: 'export function openPool(' },
+    code: { file: 'upstream.ts', from: 'export function openPool(' },
   },
   {
-    sentences: ['is never asked twice', 'is asked once, and its answer passes'],
+    tests: ['is never asked twice', 'is asked once, and its answer passes'],
     contract: '**The gateway never retries**, whatever the method.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'Count the calls that reach the service. Who makes the second one?',
-      'Many HTTP clients and proxy libraries retry by themselves: after a reset of a kept connection, or after 503 with Retry-After. Switch that off, or use a client that has no retries.',
+      'Count the calls that reach the service. What makes the second one?',
+      'Many HTTP clients and proxy libraries retry on their own: after a reset of a kept-alive connection, or after 503 with Retry-After. Switch that off, or use a client without retries.',
     ],
     code: { file: 'forward.ts', from: 'export function forward(' },
   },
   {
-    sentences: ['a service that answers badly > '],
+    tests: ['a service that answers badly > '],
     contract:
       'Closed or reset before an answer: 502 `upstream-reset`. An answer that is not HTTP, over 16 KiB of header fields, a status outside 100 to 599, or a `Transfer-Encoding` other than `chunked`: 502 `upstream-invalid`.',
     read: 'docs/errors.md#upstream-invalid',
     hints: [
-      'A service may break off, or talk nonsense. Which of the two does your client report, and how does it name it?',
-      'Sort the errors of your client: what its parser complains of is upstream-invalid, a connection that ended is upstream-reset. Look at the status yourself: parsers let 099 and 999 pass. A 101 is garbage, for nobody asked. Your client undoes chunks; a body that is also gzip below them would pass without the field that says so.',
+      'A service may close the connection early or send invalid HTTP. Which of the two does your HTTP client report, and with which error?',
+      'Sort the errors of your client: an error of its parser is upstream-invalid, a connection that ended is upstream-reset. Check the status yourself, because parsers accept 099 and 999. A 101 is invalid, because the gateway requested no upgrade. Your client decodes chunks; a body that is also gzip-coded in Transfer-Encoding would be forwarded without the field that says so.',
     ],
-    code: { file: 'forward.ts', from: 'function problemOf(' },
+    code: { file: 'upstream.ts', from: 'export function problemOf(' },
   },
   {
-    sentences: ['an answer that is cut short > '],
-    contract:
-      "An answer that breaks off after its header fields: the client's connection is cut, never ended cleanly.",
+    tests: ['an answer that is cut short > '],
+    contract: "If an answer breaks off after its header fields, the gateway cuts the client's connection.",
     read: 'docs/errors.md#upstream-reset',
     hints: [
-      'The status is out already when the body breaks off. How can the client still learn that it has half an answer?',
-      'Destroy the connection to the client when the answer of the service fails. Ending it cleanly (end(), or a pipe that closes both sides) writes the last chunk and makes half an answer look whole.',
+      'The status has already been sent when the body breaks off. How can the client still learn that the response is incomplete?',
+      'Destroy the connection to the client when the response of the service fails. A clean end (end(), or a pipe that closes both sides) writes the last chunk and makes an incomplete response look complete.',
     ],
     code: { file: 'forward.ts', from: 'onResponseError(' },
   },
   {
-    sentences: [
+    tests: [
       'is not blamed while',
       'still has its whole time',
       'after a slow upload that it does not answer',
       'only has to begin in time',
     ],
     contract:
-      'No header fields within `timeoutMs` after the request was complete: 504 `upstream-timeout`. While a client uploads slowly, the service is not to blame, and the time does not run.',
+      'No header fields within `timeoutMs` after the request was complete: 504 `upstream-timeout`. The time does not run while the client is still uploading: a slow upload is not a failure of the service.',
     read: 'docs/errors.md#upstream-timeout',
     hints: [
-      'From when on is the service the one that takes long?',
-      'Begin the time anew when the whole request has gone to the service. When it is up during an upload, ask who is waiting: the service for the client, or did bytes move since the last time? Then go on. When the header fields are there, stop the timer: a slow body is no timeout.',
+      'From which moment on is the service the slow side?',
+      'Start the timer again when the whole request has been sent to the service. When it fires during an upload, the service is not late if it waits for the client, or if it has read more bytes since the last check: start the timer again. When the header fields have arrived, stop the timer: a slow body is not a timeout.',
     ],
-    code: { file: 'forward.ts', from: '#isUploading(' },
+    code: { file: 'upload.ts', from: 'stillMoving(' },
   },
   {
-    sentences: ['a service that takes too long > '],
+    tests: ['a service that takes too long > '],
     contract: 'No header fields within `timeoutMs` after the request was complete: 504 `upstream-timeout`.',
     read: 'docs/errors.md#upstream-timeout',
     hints: [
-      'Who watches the clock while the service says nothing?',
-      'Start a timer of your own per call: those of HTTP clients are often coarse, or begin anew with every byte. When it fires, cancel the call and answer 504. 1xx answers do not count as an answer. What comes later must reach nobody.',
+      'Which timer runs while the service sends nothing?',
+      'Start your own timer for each call: the timers of HTTP clients are often coarse, or start again with every byte. When it fires, cancel the call and answer 504. A 1xx response does not stop it. Discard everything that the service sends later.',
     ],
-    code: { file: 'forward.ts', from: '#late(' },
+    code: { file: 'forward.ts', from: '#onTimeout(' },
   },
   {
-    sentences: ['a client that leaves > is logged'],
-    contract: 'what the client got. 499: it left before the answer was complete',
+    tests: ['a client that leaves > is logged'],
+    contract: 'the status that the client got. 499: the client disconnected before the answer was complete',
     read: 'docs/contract.md#log',
     hints: [
-      'When is the log line written, and does that moment come when the client is gone?',
-      'Write it when the response closes, not when it finishes: only the first always happens. If it had not finished by then, the status is 499.',
+      'When is the log line written, and does that moment also come when the client has left?',
+      'Write it when the response closes, not when it finishes: only the close event always comes. If the response had not finished by then, the status is 499.',
     ],
-    code: { file: 'access-log.ts', from: 'export function accessLog(' },
+    code: { file: 'exchange.ts', from: 'export function observe(' },
   },
   {
-    sentences: ['a client that leaves > '],
-    contract: 'The client leaves: the call to the service is cancelled at once.',
+    tests: ['a client that leaves > '],
+    contract: 'If the client disconnects, the call to the service is cancelled at once.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'Which event tells you that the client is gone, and does it also come before the first byte of the answer?',
-      'Listen for the close of the connection (in Node: of the response), and cancel the call to the service there. A half-sent upload must not look complete: cut it. Of pipelined requests Node tells only the first one, so pass the news on to all.',
+      'Which event tells you that the client has left, and does it also come before the first byte of the response?',
+      'Listen for the close event of the connection (in Node: of the response), and cancel the call to the service there. A half-sent upload must not look complete: cut it off. Of several pipelined requests only the first one gets the event in Node, so pass it on to all of them.',
     ],
-    code: { file: 'forward.ts', from: '#close(' },
+    code: { file: 'forward.ts', from: '#onClose(' },
   },
   {
-    sentences: ['a service that answers before it has the whole request > '],
-    contract: 'The connection stays usable, also when a refused upload is still on its way.',
-    read: `${chapter}#traps-it-avoids`,
-    hints: [
-      'The answer is there, and the client is still sending. What happens to the rest of its upload?',
-      'Pass the answer on at once, and read the rest of the upload to its end without keeping it. A request that nobody reads blocks the connection. An error of the upload after the answer has begun is no failure.',
-    ],
-    code: { file: 'forward.ts', from: 'constructor(request: FastifyRequest' },
-  },
-  {
-    sentences: ['keep bytes outside ASCII', 'keep the bytes of a file name'],
+    tests: ['a service that answers before it has the whole request > '],
     contract:
-      'Status, 204, 304, HEAD with its length, redirects, compressed bodies, ranges, event streams and repeated fields such as `Set-Cookie` pass untouched.',
+      'The connection stays usable after a refusal, even while the body of the refused upload is still arriving.',
+    read: `${chapter}#traps-it-avoids`,
+    hints: [
+      'The response is there while the client is still sending. What happens to the rest of its upload?',
+      'Send the response on at once, and read the rest of the upload to its end without keeping it. An unread request blocks the connection. An error of the upload after the response has begun is not a failure.',
+    ],
+    code: { file: 'upload.ts', from: 'constructor(request: IncomingMessage' },
+  },
+  {
+    tests: ['keep bytes outside ASCII', 'keep the bytes of a file name'],
+    contract:
+      'Status, 204, 304, HEAD with its length, redirects, compressed bodies, ranges, event streams and repeated fields such as `Set-Cookie` pass unchanged.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
       'In which encoding are header fields read, and in which are they written?',
-      'Header fields are bytes. Read as latin1 and written as latin1 they keep every byte; UTF-8 on one side doubles some. Node writes a Content-Disposition as UTF-8 when it stands behind Content-Length, so write the length last.',
+      'Header fields are bytes. Read as latin1 and written as latin1 they keep every byte; with UTF-8 on one side some bytes become two. Node writes a Content-Disposition as UTF-8 when it comes after Content-Length, so write the length last.',
     ],
-    code: { file: 'headers.ts', from: 'export function answerHeaders(' },
+    code: { file: 'headers.ts', from: 'export function responseHeaders(' },
   },
   {
-    sentences: ['of almost 16 KiB pass'],
+    tests: ['of almost 16 KiB pass'],
     contract: 'Request line and header fields over 16 KiB together: 431 `headers-too-large`.',
     read: 'docs/errors.md#headers-too-large',
     hints: [
-      'How large may the header fields be, for your server and for your client?',
-      'Set the limit of both to 16 KiB, and add little: what the gateway adds counts when the service reads it.',
+      'How large may the header fields be for your server, and for your HTTP client?',
+      'Set the limit of both to 16 KiB, and add few fields: what the gateway adds counts when the service reads it.',
     ],
     code: { file: 'http-server.ts', from: 'const server = Fastify(' },
   },
   {
-    sentences: ['request fields > '],
-    contract: 'Fields of one connection stop in both directions (RFC 9110 7.6.1 and 11.7)',
+    tests: ['request fields > '],
+    contract: 'Hop-by-hop fields are not forwarded in either direction (RFC 9110 7.6.1 and 11.7)',
     read: contract,
     hints: [
-      'Some fields speak of one connection only. Which, and where does the list of the others stand?',
-      'Drop the hop-by-hop fields and every field that Connection lists (several fields, several names, any letter case). Keep all others with every value in its order. Content-Length stays whatever Connection says: it frames the body.',
+      'Some header fields apply to one connection only. Which ones, and which field lists the others?',
+      'Drop the hop-by-hop fields and every field that Connection lists (in several fields, with several names, in any letter case). Keep all other fields, with every value, in their order. Keep Content-Length even when Connection lists it: it frames the body.',
     ],
     code: { file: 'headers.ts', from: 'export function requestHeaders(' },
   },
   {
-    sentences: ['what the gateway tells the service > '],
+    tests: ['what the gateway tells the service > '],
     contract:
-      'The service gets its own `Host`; `X-Forwarded-For` with the address of the client, `X-Forwarded-Proto`, `X-Forwarded-Host` with the host that was asked; and one more member in `Via`, the version and a name: `1.1 phased-gateway`.',
+      'The gateway sends these fields to the service: `Host` with the host of the service; `X-Forwarded-For` with the address of the client; `X-Forwarded-Proto`; `X-Forwarded-Host` with the host that the client requested; and `Via` with one more member, the version and a name: `1.1 phased-gateway`.',
     read: contract,
     hints: [
       'What may a client claim about itself, and what does only the gateway know?',
-      'Drop what the client says in X-Forwarded-*, Forwarded and X-Real-IP (underscores count as dashes), then write your own. Write them after the fields that Connection names are gone, so that nobody can take them away. Via is added to, not replaced.',
+      'Drop the X-Forwarded-*, Forwarded and X-Real-IP of the client (underscores count as dashes), then write your own. Write them after the fields that Connection lists are dropped; otherwise a client could list yours there and have them removed. Add a member to Via, do not replace it.',
     ],
     code: { file: 'headers.ts', from: 'export function requestHeaders(' },
   },
   {
-    sentences: ['Expect: 100-continue > '],
+    tests: ['Expect: 100-continue > '],
     contract:
-      '`Expect: 100-continue` is answered by the gateway once there is a connection to the service; a refused request gets its refusal instead.',
+      'The gateway answers `Expect: 100-continue` with 100 when it has a connection to the service. A refused request gets the refusal instead.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'Who answers Expect: the server library by itself, the service, or you?',
-      'Take it over (in Node: the events checkContinue and checkExpectation), never pass the field on, and write 100 when the connection to the service stands. An Expect of another kind is dropped and breaks nothing.',
+      'What answers Expect: the server library by itself, the service, or your code?',
+      'Handle it in your code (in Node: the events checkContinue and checkExpectation), do not forward the field, and write 100 when the connection to the service is established. Drop an Expect with another value; the request goes on without it.',
     ],
     code: { file: 'forward.ts', from: 'onRequestStart(' },
   },
   {
-    sentences: ['answer fields > Connection: close'],
-    contract: 'Fields of one connection stop in both directions (RFC 9110 7.6.1 and 11.7)',
+    tests: ['answer fields > Connection: close'],
+    contract: 'Hop-by-hop fields are not forwarded in either direction (RFC 9110 7.6.1 and 11.7)',
     read: contract,
     hints: [
-      'There are two connections. Whose is it that Connection: close ends?',
-      'Drop Connection from both sides. Your server writes its own for the client, your client its own for the service.',
+      'There are two connections. Which of them does Connection: close end?',
+      'Drop Connection in both directions. Your server writes its own for the client, and your HTTP client its own for the service.',
     ],
     code: { file: 'headers.ts', from: 'const HOP_BY_HOP' },
   },
   {
-    sentences: ['answer fields > '],
-    contract: 'Fields of one connection stop in both directions (RFC 9110 7.6.1 and 11.7)',
+    tests: ['answer fields > '],
+    contract: 'Hop-by-hop fields are not forwarded in either direction (RFC 9110 7.6.1 and 11.7)',
     read: contract,
     hints: [
-      'The rules for fields hold in both directions. Which does your gateway drop from answers?',
-      'Drop the hop-by-hop fields and what Connection lists, keep the rest: repeated fields stay repeated (Set-Cookie cannot be joined), Date and Server are those of the service. Never write a Trailer field beside Content-Length: Node ends the process for it.',
+      'The rules for header fields apply in both directions. Which fields does your gateway drop from responses?',
+      'Drop the hop-by-hop fields and those that Connection lists. Keep the rest: repeated fields stay repeated (Set-Cookie cannot be joined), and Date and Server are those of the service. Do not write a Trailer field beside Content-Length: Node throws, and the process ends.',
     ],
-    code: { file: 'headers.ts', from: 'export function answerHeaders(' },
+    code: { file: 'headers.ts', from: 'export function responseHeaders(' },
   },
   {
-    sentences: ['a field behind 1,200 others > '],
-    contract: 'Below that every field counts, however many there are.',
+    tests: ['a field behind 1,200 others > '],
+    contract: 'Below that limit no field is ignored, however many there are.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'Many short fields are few bytes. How many of them does your server show you, and which does its parser obey all the same?',
-      'Lift the limit on their number (in Node: maxHeadersCount, 1,000 by default); 16 KiB bound them. The service may have such a limit too: send what you say yourself first, then the fields of the client, then Via.',
+      'Many short header fields are few bytes. How many of them does your server pass to your code, and which ones does its parser obey nevertheless?',
+      'Remove the limit on their number (in Node: maxHeadersCount, 1,000 by default); the limit of 16 KiB still holds. The service may have such a limit too: send your own fields first, then those of the client, then Via.',
     ],
     code: { file: 'http-server.ts', from: 'server.server.maxHeadersCount' },
   },
   {
-    sentences: ['a log that nobody takes > '],
+    tests: ['a log that nobody takes > '],
     contract:
-      'A full disk, or a reader of stdout that takes nothing for half a second, costs lines of the log, no request, and not the stop.',
+      'If the disk is full, or the reader of stdout reads nothing for half a second, log lines are lost. Requests are still served, and the gateway still stops on a signal.',
     read: 'docs/contract.md#log',
     hints: [
-      'Who waits when a line of the log cannot be written?',
-      'Nobody must: write in the background, drop lines beyond some megabytes, and listen to the errors of stdout. Before the end write the last lines as long as the reader takes some, and give up when it has taken none for half a second: a logger that flushes at exit may try for ever. A start that fails ends in the same way.',
+      'What waits when a line of the log cannot be written?',
+      'Nothing may wait: write in the background, drop lines beyond some megabytes, and handle the errors of stdout. Before the end, write the last lines while the reader still takes some, and give up when it has taken none for half a second: a logger that flushes at exit may never finish. A start that fails ends in the same way.',
     ],
-    code: { file: 'server.ts', from: 'const stdout = pino.destination' },
+    code: { file: 'log.ts', from: 'export function closeLog(' },
   },
   {
-    sentences: ['because of one field over 16 KiB', 'because of many fields over 16 KiB'],
+    tests: ['because of one field over 16 KiB', 'because of many fields over 16 KiB'],
     contract: 'Request line and header fields over 16 KiB together: 431 `headers-too-large`.',
     read: 'docs/errors.md#headers-too-large',
     hints: [
-      'The parser gives up before there is a request. Who answers then?',
+      'The parser gives up before there is a request object. What answers then?',
       'Set the limit to 16 KiB and handle the parser error (in Node: the event clientError, code HPE_HEADER_OVERFLOW) by writing the 431 problem to the socket yourself.',
     ],
-    code: { file: 'well-formed.ts', from: 'export function refuseUnparsed(' },
+    code: { file: 'refuse-unparsed.ts', from: 'export function refuseUnparsed(' },
   },
   {
-    sentences: ['a request that is not proper HTTP > '],
+    tests: ['a request that is not proper HTTP > '],
     contract:
-      'A target that could mean two things gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, a broken escape, two `Host` fields, none in HTTP/1.1, a length beside `Transfer-Encoding`, two lengths, a `Transfer-Encoding` other than `chunked`.',
+      'An ambiguous request gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, an invalid percent-escape, two `Host` fields, no `Host` in HTTP/1.1, `Content-Length` together with `Transfer-Encoding`, two `Content-Length` fields, a `Transfer-Encoding` other than `chunked`.',
     read: 'docs/errors.md#bad-request',
     hints: [
-      'Two servers that read one request in two ways can be played off against each other. What does your parser let pass?',
-      'Broken framing is refused by the parser: answer its errors with the 400 problem and close. Count the Host fields in the raw list, for a parsed one keeps the first and says nothing; and look at what the one holds.',
+      'When two servers read one request in two ways, an attacker can use the difference. What does your parser accept?',
+      'The parser refuses broken framing: answer its errors with the 400 problem and close the connection. Count the Host fields in the raw list, because the parsed headers keep only the first one. If there is exactly one, check its value.',
     ],
     code: { file: 'well-formed.ts', from: 'export function wellFormed(' },
   },
   {
-    sentences: ['one connection > '],
+    tests: ['one connection > '],
     contract: 'HTTP/1.1 and 1.0 only, without TLS at the front.',
     read: 'docs/contract.md#limits-of-these-phases',
     hints: [
-      'A client may send the next request before it has an answer, or speak HTTP/1.0. Does your server library see to that?',
-      'Answer through the response object of the library, not through the socket: then the order is kept, and HTTP/1.0 gets no chunks. Never copy Transfer-Encoding from the service.',
+      'A client may send the next request before it has a response, or use HTTP/1.0. Does your server library handle both?',
+      'Answer through the response object of the library, not through the socket: then the order is kept, and an HTTP/1.0 client gets no chunks. Never copy Transfer-Encoding from the service.',
     ],
-    code: { file: 'headers.ts', from: 'export function answerHeaders(' },
+    code: { file: 'headers.ts', from: 'export function responseHeaders(' },
   },
   {
-    sentences: ['a prefix > ends at', 'a prefix > is case-sensitive', 'a prefix > may begin like /health'],
+    tests: ['a prefix > ends at', 'a prefix > is case-sensitive', 'a prefix > may begin like /health'],
     contract:
-      'A prefix matches whole segments: `/api/orders` takes `/api/orders` and `/api/orders/…`, not `/api/ordersX`. Letter case counts.',
+      'A prefix matches whole path segments: `/api/orders` matches `/api/orders` and `/api/orders/…`, not `/api/ordersX`. Matching is case-sensitive.',
     read: contract,
     hints: [
-      'What must stand behind a prefix so that it matches?',
-      'Split path and prefix at the slashes and compare segment by segment. startsWith() takes /api/ordersX for /api/orders.',
+      'What must follow a prefix in the path so that the prefix matches?',
+      'Split path and prefix at the slashes and compare segment by segment. startsWith() would match /api/ordersX with /api/orders.',
     ],
     code: { file: 'route.ts', from: 'export function findRoute(' },
   },
   {
-    sentences: ['a prefix > that is longer'],
+    tests: ['a prefix > that is longer'],
     contract: 'The longest prefix wins, whatever the order in the config.',
     read: contract,
     hints: [
-      'Two routes match. Which of them is meant?',
-      'Sort the routes by the number of their segments, longest first, or walk a tree and remember the deepest route. The order in the config must not count.',
+      'Two routes match. Which of them applies?',
+      'Sort the routes by the number of their segments, longest first, or walk a tree and remember the deepest route. The order in the config must not matter.',
     ],
     code: { file: 'route.ts', from: 'export function findRoute(' },
   },
   {
-    sentences: [
+    tests: [
       'a prefix > matches in any spelling',
       'a prefix > in another spelling',
       'a prefix > is not matched across',
     ],
-    contract: 'An escaped letter is that letter: `/%61pi/orders` is on the route `/api/orders`.',
-    read: contract,
-    hints: [
-      'Which part of the target is compared, and which is passed on? Only one of them may be decoded.',
-      'Split the raw path at its slashes first, then decode each segment for the comparison: so %2F never separates. What follows the prefix is cut out of the raw target.',
-    ],
-    code: { file: 'route.ts', from: 'return (request: FastifyRequest' },
-  },
-  {
-    sentences: ['a prefix > '],
     contract:
-      'The prefix is taken off once, from the front, and the path of the service URL is put there instead. The rest, with the query, arrives byte for byte: `/api/orders?x=1` as `/?x=1`, `%2F` as `%2F`.',
+      'A percent-encoded letter counts as that letter: `/%61pi/orders` matches the route `/api/orders`.',
     read: contract,
     hints: [
-      'What takes the place of the prefix, and what when nothing is left?',
-      'Target for the service: path of its URL (a bare / counts as nothing), then what follows the prefix, query included. If that does not begin with a slash, put one in front: /api/orders?x=1 is /?x=1.',
+      'Which part of the target is compared, and which is forwarded? Only one of them may be decoded.',
+      'Split the raw path at its slashes first, then decode each segment for the comparison: so %2F never separates segments. Cut what follows the prefix out of the raw target.',
     ],
     code: { file: 'route.ts', from: 'return (request: FastifyRequest' },
   },
   {
-    sentences: ['the rest of the target > ', 'a raw byte outside ASCII > '],
-    contract: 'The rest, with the query, arrives byte for byte',
-    read: contract,
-    hints: [
-      'Does the target pass through a URL parser on its way? Parsers clean up what they parse.',
-      'Cut the rest out of the target as it came, with string operations. No new URL(), no decoding and encoding again, no parsed query. Give the HTTP client a path, not a URL, so that //evil.example stays a path.',
-    ],
-    code: { file: 'route.ts', from: 'return (request: FastifyRequest' },
-  },
-  {
-    sentences: ['a dot segment > ', 'a target > with ', 'a target > of *'],
+    tests: ['a prefix > '],
     contract:
-      'A target that could mean two things gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, a broken escape, two `Host` fields, none in HTTP/1.1, a length beside `Transfer-Encoding`, two lengths, a `Transfer-Encoding` other than `chunked`.',
+      'The prefix is removed once, from the start of the path, and the path of the service URL is put in its place. The rest, with the query, reaches the service byte for byte: `/api/orders?x=1` as `/?x=1`, `%2F` as `%2F`.',
+    read: contract,
+    hints: [
+      'What replaces the prefix, and what is sent when nothing is left?',
+      'Target for the service: the path of its URL (a bare / counts as empty), then what follows the prefix, query included. If that does not begin with a slash, put one in front: /api/orders?x=1 becomes /?x=1.',
+    ],
+    code: { file: 'route.ts', from: 'return (request: FastifyRequest' },
+  },
+  {
+    tests: ['the rest of the target > ', 'a raw byte outside ASCII > '],
+    contract: 'The rest, with the query, reaches the service byte for byte',
+    read: contract,
+    hints: [
+      'Does the target pass through a URL parser? Parsers normalise what they parse.',
+      'Cut the rest out of the target as it came, with string operations. Use no new URL(), no decoding and encoding again, no parsed query. Give the HTTP client a path, not a URL, so that //evil.example stays a path.',
+    ],
+    code: { file: 'route.ts', from: 'return (request: FastifyRequest' },
+  },
+  {
+    tests: ['a dot segment > ', 'a target > with ', 'a target > of *'],
+    contract:
+      'An ambiguous request gets 400 `bad-request`, and no service is called: dot segments in any spelling, a backslash in the path, `#`, an invalid percent-escape, two `Host` fields, no `Host` in HTTP/1.1, `Content-Length` together with `Transfer-Encoding`, two `Content-Length` fields, a `Transfer-Encoding` other than `chunked`.',
     read: 'docs/errors.md#bad-request',
     hints: [
       'In how many spellings can one write two dots between slashes?',
-      'Refuse before routing: look at the raw path (not the query) for one or two dots between separators, where a dot may be %2e, a separator / %2f %5c or a backslash, and a segment may end at ";". Also refuse #, a target without a leading slash, and an escape that is none.',
+      'Refuse before routing: search the raw path (not the query) for one or two dots between separators. A dot may be written as %2e, a separator as /, %2f, %5c or a backslash, and a segment may end at ";". Also refuse #, a target without a leading slash, and an invalid percent-escape.',
     ],
     code: { file: 'well-formed.ts', from: 'const DOT_SEGMENT' },
   },
   {
-    sentences: ['a target > that no prefix matches'],
+    tests: ['a target > that no prefix matches'],
     contract: 'No route: 404 `no-route`, and no service is called.',
     read: 'docs/errors.md#no-route',
     hints: [
-      'What does a request get that no route is for, and who writes that answer?',
-      'Answer 404 as application/problem+json with the type urn:gateway:problem:no-route, for every method, at once. Look routes up in a Map or by comparing segments: a plain object has a constructor.',
+      'What does a request get that matches no route, and what writes that response?',
+      'Answer 404 as application/problem+json with the type urn:gateway:problem:no-route, for every method, at once. Look routes up in a Map or by comparing segments: a plain object has inherited keys such as constructor.',
     ],
     code: { file: 'route.ts', from: 'const NO_ROUTE' },
   },
   {
-    sentences: ['a target > that is refused leaves'],
-    contract: 'The connection stays usable, also when a refused upload is still on its way.',
+    tests: ['a target > that is refused leaves'],
+    contract:
+      'The connection stays usable after a refusal, even while the body of the refused upload is still arriving.',
     read: 'docs/contract.md#refusals',
     hints: [
-      'Three requests on one connection, two refused. Does the third still get its answer?',
-      'A refusal is an answer like any other, with its Content-Length. Do not close the connection for it; only what the parser itself refuses ends it.',
+      'Three requests come on one connection, and two are refused. Does the third still get its response?',
+      'A refusal is a response like any other, with its Content-Length. Do not close the connection for it; only what the parser itself refuses ends the connection.',
     ],
     code: { file: 'problem.ts', from: 'export function sendProblem(' },
   },
   {
-    sentences: ['health and log > GET /health', 'health and log > /health is not logged'],
+    tests: ['health and log > GET /health', 'health and log > /health is not logged'],
     contract:
-      'The gateway is ready when `GET /health` answers 200 `{"status":"ok"}`. That needs no key, no Redis and no service, uses no quota and is not logged. No route can hide it. Only GET and HEAD are this check; any other method is a request like others.',
+      'The gateway is ready when `GET /health` answers 200 `{"status":"ok"}`. This health check needs no key, no Redis and no service, uses no quota and is not logged. No route can replace it. Only GET and HEAD are health checks; `/health` with another method is an ordinary request.',
     read: 'docs/contract.md#environment',
     hints: [
-      'The health check stands beside the pipeline, not in it.',
-      'Answer GET /health before anything else is asked, as application/json, and leave it out of the log.',
+      'The health check is not a stage of the pipeline.',
+      'Answer GET /health before any stage runs, as application/json, and leave it out of the log.',
     ],
     code: { file: 'gateway.ts', from: "gateway.get('/health'" },
   },
   {
-    sentences: ['health and log > '],
+    tests: ['health and log > has a line for what the parser refuses'],
+    contract: 'What the HTTP parser refuses is logged once, too',
+    read: 'docs/contract.md#log',
+    hints: [
+      'The parser refuses before there is a request object. Which part of your code knows of it?',
+      'Write the line where you answer the parser error: the status, refusedBy parse, and null for method, path, route and service. Do not log the bytes that came, because they may contain secrets.',
+    ],
+    code: { file: 'refuse-unparsed.ts', from: 'export function refuseUnparsed(' },
+  },
+  {
+    tests: ['health and log > '],
     contract: 'stdout is JSON, one object per line',
     read: 'docs/contract.md#log',
     hints: [
-      'Who reads the log? A program. What must a line have so that it can count?',
-      'One JSON object per line and per finished request, with the fields of the table. The path goes without its query. A refusal names its stage in refusedBy. What the parser refuses makes no line. Nothing else may write to stdout, and nothing to stderr.',
+      'Programs read the log. What must a line contain so that a program can use it?',
+      'Write one JSON object per line and per finished request, with the fields of the table. Log the path without its query. A refusal names its stage in refusedBy. Nothing else may write to stdout, and nothing to stderr.',
     ],
     code: { file: 'access-log.ts', from: 'export function accessLog(' },
   },
   {
-    sentences: ['a signal to stop > '],
+    tests: ['a signal to stop > '],
     contract:
-      'SIGTERM and SIGINT: accept no more connections, close idle ones at once, finish what is in flight, exit with 0.',
+      'On SIGTERM or SIGINT the gateway accepts no more connections, closes idle ones at once, finishes the requests in flight, and exits with 0.',
     read: 'docs/contract.md#signals',
     hints: [
-      'What may still happen after the signal, what must not, and what ends the waiting?',
-      'Close the listener, close idle connections (also those on which nothing is sent, which Node does not call idle; but the first request of one may be on its way, so give it half a second), answer what is in flight with Connection: close, exit with 0 when all is done, and cut off the rest after 10 s. A wrapper such as a shell script must hand the signal on.',
+      'What may still happen after the signal, what may not, and when does the waiting end?',
+      'Close the listener. Close idle connections; Node does not count those as idle that have never carried a request, so close them too, after half a second, because their first request may be on its way. Answer what is in flight with Connection: close, exit with 0 when all is done, and cut off the rest after 10 s. A wrapper such as a shell script must pass the signal on.',
     ],
-    code: { file: 'server.ts', from: 'const stop = async' },
+    code: { file: 'drain.ts', from: 'export function prepareDrain(' },
   },
   {
-    sentences: ['environment > '],
+    tests: ['environment > '],
     contract:
-      'A bad variable, a bad config or a port in use stops the start: exit code 1, nothing listens, one message on stderr, no stack.',
+      'With a bad variable, a bad config or a port in use, the gateway does not start: exit code 1, nothing listens, one message on stderr, no stack trace.',
     read: 'docs/contract.md#environment',
     hints: [
-      'Everything a gateway must know comes by environment. What when it is wrong?',
-      'Check PORT and LOG_LEVEL before anything starts. Print one message to stderr that names the variable, or host and port, and exit with 1. With PORT=0 log the port that was picked.',
+      'All settings of a gateway come from environment variables. What happens when one is wrong?',
+      'Check PORT and LOG_LEVEL before anything starts. Print one message to stderr that names the variable, or host and port, and exit with 1. With PORT=0, log the port that was chosen.',
     ],
     code: { file: 'config.ts', from: 'const environmentSchema' },
   },
   {
-    sentences: ['a bad config > '],
+    tests: ['a bad config > '],
     contract: 'The message lists every bad field with its path, or names host and port.',
     read: 'docs/config.md#what-is-refused',
     hints: [
-      'An operator mends a config once, or ten times: how many mistakes does one message name?',
-      'Collect all faults instead of throwing at the first: missing fields, unknown fields, wrong values, names that lead nowhere, repeated prefixes. One line each, beginning with the path of the field, such as routes[2].prefix: …',
+      'An operator fixes a config once, or ten times. How many mistakes does one message name?',
+      'Collect all mistakes instead of throwing at the first one: missing fields, unknown fields, wrong values, names of services that do not exist, repeated prefixes. Write one line each, beginning with the path of the field, such as routes[2].prefix: …',
     ],
-    code: { file: 'config.ts', from: 'function check<' },
+    code: { file: 'start-error.ts', from: 'export function validate<' },
     whenItDoesNotStart: true,
   },
 ];

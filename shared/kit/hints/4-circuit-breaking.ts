@@ -4,178 +4,180 @@ const chapter = 'phases/4-circuit-breaking/README.md';
 const contract = 'docs/contract.md#phase-4-circuit-breaking';
 
 /** Suite 4. */
-export const hints: HintGroup[] = [
+export const circuitBreakingHints: HintGroup[] = [
   {
-    sentences: ['a circuit > opens at', 'a circuit > stays closed'],
+    tests: ['a circuit > opens at', 'a circuit > stays closed'],
     contract: '`failureThreshold` failures in a row open the circuit.',
     read: contract,
     hints: [
-      'In a row: what ends a row?',
+      'The failures must come in a row. What ends a row?',
       'Keep one number per service. A failure adds one, a success sets it to 0. At failureThreshold the circuit opens, and the number is 0 again.',
     ],
     code: { file: 'circuit-breaker.ts', from: 'function judge(' },
   },
   {
-    sentences: ['a circuit > passes the answer that opens it'],
+    tests: ['a circuit > passes the answer that opens it'],
     contract: 'The answer that opens it is passed on unchanged.',
     read: contract,
     hints: [
-      'The third failure opens the circuit. What does its own client get?',
-      'The breaker looks on: it sees how calls end and changes none of them. Only requests that come later are refused.',
+      'The third failure opens the circuit. Which response does its own client get?',
+      'The breaker only observes: it sees how calls end and changes none of them. Only later requests are refused.',
     ],
-    code: { file: 'circuit-breaker.ts', from: 'onResponseStart(' },
+    code: { file: 'judged-handler.ts', from: 'onResponseStart(' },
   },
   {
-    sentences: ['a circuit > is told in the log'],
-    contract: 'phase 4, when a request notices it',
+    tests: ['a circuit > is told in the log', 'a circuit > closes without any traffic'],
+    contract:
+      '`circuit opened` and `circuit closed` are logged once, when they happen, even without traffic.',
     read: 'docs/contract.md#log',
     hints: [
-      'What does an operator want to see, and how often?',
-      'circuit opened (level warn, with service and cooldownMs) once per opening, circuit closed (level info) once when the next request finds the cooldown over. Refusals make their usual line, refusedBy circuit.',
+      'What does an operator want to see in the log, and how often?',
+      'circuit opened (level warn, with service and cooldownMs) once per opening; circuit closed (level info) once, when the cooldown ends. If no request comes, a timer must write that line, but the clock decides: setTimeout takes at most 2^31 - 1 ms, and must not keep the process alive. A refusal makes its usual line, with refusedBy circuit.',
     ],
     code: { file: 'circuit-breaker.ts', from: 'function judge(' },
   },
   {
-    sentences: ['a circuit > '],
+    tests: ['a circuit > '],
     contract:
-      'Open: 503 `circuit-open` at once, with `Retry-After`: the time left in seconds, rounded up, at least 1. The service does not even see a connection.',
+      'While the circuit is open, requests get 503 `circuit-open` at once, with `Retry-After`: the time left in seconds, rounded up, at least 1. The gateway opens no connection to the service.',
     read: 'docs/errors.md#circuit-open',
     hints: [
-      'What does an open circuit spare, and whom?',
-      'Refuse in a stage of its own, behind limit and before forward, for every method, without opening a connection: 503 circuit-open with Retry-After. /health has no circuit, and a refused upload is read and thrown away.',
+      'Which work does an open circuit avoid, for the service and for the client?',
+      'Refuse in a stage of its own, after limit and before forward, for every method, without opening a connection: 503 circuit-open with Retry-After. /health has no circuit, and a refused upload is read and discarded.',
     ],
     code: { file: 'circuit-breaker.ts', from: 'export function refuseWhileOpen(' },
   },
   {
-    sentences: [
+    tests: [
       'known when the body has ended',
       'cut short of its length',
       'reset within a chunked body',
       'a chunk that is none',
     ],
-    contract: 'It is known when the body has ended.',
+    contract: 'Whether an answer is a failure is known when its body has ended.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'The header fields say 200. Is the call a success now?',
-      'Judge a call when its body has ended, not when its header fields come: what breaks off within the body is a failure.',
+      'The header fields say 200. Is the call a success at that moment?',
+      'Judge a call when its body has ended, not when its header fields arrive: a body that breaks off is a failure.',
     ],
-    code: { file: 'circuit-breaker.ts', from: 'onResponseEnd(' },
+    code: { file: 'judged-handler.ts', from: 'onResponseEnd(' },
   },
   {
-    sentences: ['a failure is > '],
+    tests: ['a failure is > '],
     contract:
       'A failure is a status from 500 to 599, no connection, no answer in time, a reset, or an answer cut short.',
     read: contract,
     hints: [
-      'In how many ways can a service fail? Does each of them reach your counter?',
-      'Put the judgement around the call to the service, where you see its status and its errors, and count all of them together: status 500 and above, no connection, timeout, reset, garbage, an answer cut short.',
+      'In how many ways can a service fail? Does your counter see each of them?',
+      'Judge around the call to the service, where you see its status and its errors, and count all of them together: status 500 and above, no connection, timeout, reset, invalid HTTP, a response cut short.',
     ],
-    code: { file: 'circuit-breaker.ts', from: 'onResponseError(' },
+    code: { file: 'judged-handler.ts', from: 'onResponseError(' },
   },
   {
-    sentences: ['a success is > a 304 with Content-Length'],
-    contract: 'All other answers are successes; one of them sets the count back to 0.',
+    tests: ['a success is > a 304 with Content-Length'],
+    contract: 'All other answers are successes; each success sets the count of failures back to 0.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'A 304 may carry a Content-Length and has no body. Does your client miss one?',
-      'undici takes the length for the promise of a body and fails the call. 204 and 304 are whole when their header fields are there: a success.',
+      'A 304 may carry a Content-Length and has no body. Does your HTTP client wait for a body?',
+      'undici expects a body of that length and fails the call. 204 and 304 are complete when their header fields have arrived: a success.',
     ],
-    code: { file: 'circuit-breaker.ts', from: 'onResponseError(' },
+    code: { file: 'judged-handler.ts', from: 'onResponseError(' },
   },
   {
-    sentences: ['a success is > '],
-    contract: 'All other answers are successes; one of them sets the count back to 0.',
+    tests: ['a success is > '],
+    contract: 'All other answers are successes; each success sets the count of failures back to 0.',
     read: contract,
     hints: [
-      'A 404 or a 429 of the service: is the service ill?',
-      'It answered, so it is well. Everything below 500 that has ended is a success and sets the count back to 0.',
+      'The service answers 404 or 429. Is that a failure of the service?',
+      'No, it has answered. Every complete response with a status below 500 is a success and sets the count back to 0.',
     ],
-    code: { file: 'circuit-breaker.ts', from: 'onResponseEnd(' },
+    code: { file: 'judged-handler.ts', from: 'onResponseEnd(' },
   },
   {
-    sentences: [
+    tests: [
       'what a client does counts neither way: > it leaves',
       'it uploads so slowly',
       'it breaks its own chunks',
     ],
-    contract: 'What clients do counts neither way: leaving, slow uploads, broken chunks.',
+    contract:
+      'What a client does counts neither as success nor as failure: disconnecting, slow uploads, broken chunks.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'A call that was broken off looks like a reset. Who broke it off?',
-      'When the client leaves, cancel the call with a reason of your own, and let the breaker know that reason: such a call is neither failure nor success. Otherwise anybody could open a circuit.',
+      'A call that was cancelled looks like a reset. Which side cancelled it?',
+      'When the client leaves, cancel the call with an error of your own, and let the breaker recognise it: such a call is neither a failure nor a success. Otherwise every client could open a circuit.',
     ],
-    code: { file: 'circuit-breaker.ts', from: 'onResponseError(' },
+    code: { file: 'judged-handler.ts', from: 'onResponseError(' },
   },
   {
-    sentences: [
+    tests: [
       'what a client does counts neither way: > it sends',
       'and the other refusals of the gateway are no failures',
     ],
     contract: 'Refusals of the gateway do not count either.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'Can a request make your own client fail, without the service having seen it?',
-      'undici refuses Expect, a bare Upgrade or a bare Keep-Alive by throwing: drop these fields before. The breaker judges what the service did, never the status of the answer that the gateway wrote.',
+      'Can a request make your own HTTP client fail before the service has seen it?',
+      'undici throws for Expect, a bare Upgrade or a bare Keep-Alive: drop these fields before. The breaker judges what the service did, never the status of a response that the gateway wrote.',
     ],
     code: { file: 'headers.ts', from: 'const NOT_TO_SERVICES' },
   },
   {
-    sentences: ['one circuit per service > '],
+    tests: ['one circuit per service > '],
     contract:
-      'Each service has one circuit, over all its routes, in the memory of the process. Two names for one URL are two circuits.',
+      'Each service has one circuit for all its routes, in the memory of the process. Two services with the same URL have two circuits.',
     read: contract,
     hints: [
-      'How many circuits does the config make, and where do they live?',
-      'One per name of a service, made at the start and kept in the process: not per route, not per URL, not in Redis. The stages before it answer first.',
+      'How many circuits does the config make, and where is their state?',
+      'Make one per name of a service, at the start, in the memory of the process: not per route, not per URL, not in Redis. The earlier stages answer first.',
     ],
     code: { file: 'gateway.ts', from: 'for (const [name, service] of' },
   },
   {
-    sentences: ['that began before', 'begins once when many calls fail together'],
+    tests: ['that began before', 'begins once when many calls fail together'],
     contract:
-      'Calls begun before the circuit opened change nothing afterwards: they neither close it, nor prolong it, nor count in the next round.',
+      'Calls that began before the circuit opened have no effect on it afterwards: they do not close it, do not extend the cooldown, and do not count after the circuit has closed.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
-      'Ten calls are under way when the circuit opens. They end later. What do their ends mean?',
-      'Nothing. Give each call the number of openings so far when it begins; when it ends and the number has changed, ignore it.',
+      'Ten calls are in flight when the circuit opens. They end later. What do their results mean?',
+      'Nothing. Give each call the number of openings so far when it begins. If that number has changed when the call ends, ignore the result.',
     ],
     code: { file: 'circuit-breaker.ts', from: 'function judge(' },
   },
   {
-    sentences: ['the cooldown > '],
+    tests: ['the cooldown > '],
     contract:
-      '`cooldownMs` after it opened, the circuit is closed again, for everybody at once: no probe goes ahead, and it takes `failureThreshold` failures to open it again.',
+      '`cooldownMs` after it opened, the circuit closes for all requests at once: there is no probe request, and it takes `failureThreshold` failures to open it again.',
     read: contract,
     hints: [
-      'Who closes the circuit, and when exactly?',
-      'Nobody: compare the clock with the time of the opening at each request. When the cooldown is over, all pass at once, and the count is 0. Refused requests do not move the end.',
+      'What closes the circuit, and when exactly?',
+      'Neither a request nor a timer: compare the clock with the time of the opening at each request. When the cooldown is over, all requests pass at once, and the count is 0. Refused requests do not move the end of the cooldown.',
     ],
     code: { file: 'circuit-breaker.ts', from: 'function cooldownLeft(' },
   },
   {
-    sentences: ['the limit > is charged'],
-    contract: 'The limit is charged before.',
+    tests: ['the limit > is charged'],
+    contract: 'Such a request still uses quota of the rate limit.',
     read: 'docs/errors.md#circuit-open',
     hints: [
-      'A 503 of an open circuit: does it use quota?',
-      'Yes: limit comes before circuit, so the 503 carries the RateLimit fields, and who has used up the window gets 429 instead.',
+      'Does a 503 of an open circuit use quota?',
+      'Yes: limit comes before circuit, so the 503 carries the RateLimit fields, and a client that has used up its window gets 429 instead.',
     ],
     code: { file: 'gateway.ts', from: 'gateway.register(async (pipeline)' },
   },
   {
-    sentences: ['the limit > shares Redis'],
-    contract: 'Each service has one circuit, over all its routes, in the memory of the process.',
+    tests: ['the limit > shares Redis'],
+    contract: 'Each service has one circuit for all its routes, in the memory of the process.',
     read: contract,
-    hints: ['What does Redis know of circuits?', 'Nothing. Every gateway learns for itself.'],
+    hints: ['What does Redis store about circuits?', 'Nothing. Each gateway counts failures for itself.'],
     code: { file: 'circuit-breaker.ts', from: 'export function circuitBreaker(' },
   },
   {
-    sentences: ['the config > '],
+    tests: ['the config > '],
     contract: 'The message lists every bad field with its path, or names host and port.',
     read: 'docs/config.md#what-is-refused',
     hints: [
-      'The config has a new section, circuitBreaker. Does your gateway know and demand it?',
-      'failureThreshold and cooldownMs, both positive whole numbers, both required, and nothing else. Name every fault by its path.',
+      'The config has a new section, circuitBreaker. Does your gateway know and require it?',
+      'failureThreshold and cooldownMs, both positive whole numbers, both required, and no other field. Name every mistake by its path.',
     ],
     code: { file: 'circuit-breaker.ts', from: 'export const circuitBreakerSchema' },
     whenItDoesNotStart: true,
