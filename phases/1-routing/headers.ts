@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { closeWhileDraining } from './drain.ts';
+import type { Route } from './route.ts';
 
 // RFC 9110 7.6.1: fields that belong to one connection and are not forwarded, in either direction.
 const HOP_BY_HOP = [
@@ -32,14 +33,18 @@ export function requestHeaders(request: FastifyRequest): string[] {
   const kept: string[] = [];
   // First: many servers ignore fields beyond a limit (Node: 1,000), and a client could push these past it by sending
   // many of its own.
-  kept.push('x-forwarded-for', request.ip);
+  kept.push('x-forwarded-for', plainAddress(request.ip));
   kept.push('x-forwarded-proto', request.protocol);
   kept.push('x-forwarded-host', request.host);
+  kept.push('x-forwarded-prefix', (request.exchange.route as Route).prefix);
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const field = rawHeaders[i] as string;
+    const lower = field.toLowerCase();
     // CGI-like servers read X_Forwarded_For as X-Forwarded-For, so both spellings are dropped.
-    const name = field.toLowerCase().replaceAll('_', '-');
-    if (NOT_TO_SERVICES.has(name) || name.startsWith('x-forwarded-') || listed?.has(name)) continue;
+    const name = lower.replaceAll('_', '-');
+    if (NOT_TO_SERVICES.has(name) || name.startsWith('x-forwarded-')) continue;
+    if (listed?.has(lower) || listed?.has(name)) continue;
+    if (lower === 'content_length') continue; // not the length of this body
     kept.push(field, rawHeaders[i + 1] as string);
   }
   // Last: the members of Via are in the order of the hops (RFC 9110 7.6.3).
@@ -48,7 +53,7 @@ export function requestHeaders(request: FastifyRequest): string[] {
 }
 
 /** The response header fields for the client: those of the service, and those that stages have set on `reply`. */
-export function responseHeaders(headers: IncomingHttpHeaders, reply: FastifyReply): string[] {
+export function responseHeaders(status: number, headers: IncomingHttpHeaders, reply: FastifyReply): string[] {
   const own: Record<string, unknown> = reply.getHeaders();
   closeWhileDraining(reply, own);
   const listed = connectionOptions(headers.connection);
@@ -62,8 +67,15 @@ export function responseHeaders(headers: IncomingHttpHeaders, reply: FastifyRepl
   }
   for (const name in own) kept.push(name, String(own[name]));
   // Last: if Content-Disposition follows Content-Length, Node writes it in UTF-8 instead of latin1.
-  if (headers['content-length'] !== undefined) kept.push('content-length', headers['content-length']);
+  // A 204 has none (RFC 9110 8.6).
+  const length = headers['content-length'];
+  if (length !== undefined && status !== 204) kept.push('content-length', length);
   return kept;
+}
+
+/** An IPv4 address without the IPv6 form that a listener on `::` gives it. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }
 
 /** The field names that a Connection header lists. Null for the common values, which list none. */

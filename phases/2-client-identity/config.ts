@@ -46,7 +46,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
 export function readConfig(file: string): Config {
   let content: unknown;
   try {
-    content = JSON.parse(readFileSync(file, 'utf8'));
+    content = JSON.parse(readFileSync(file, 'utf8').replace(/^\uFEFF/, '')); // some editors write a byte order mark
   } catch (error) {
     throw new StartError(`Cannot read the config ${file}: ${(error as Error).message}`);
   }

@@ -1,9 +1,15 @@
 import type { Socket } from 'node:net';
 import { buildConnector } from 'undici';
+import { lookup } from './lookup.ts';
 
 /** Opens connections to a service, each within `timeoutMs`, or fails with a ConnectTimeoutError. */
 export function connectWithin(timeoutMs: number): buildConnector.connector {
-  const connect = buildConnector({ timeout: timeoutMs });
+  const connect = buildConnector({
+    timeout: timeoutMs,
+    lookup,
+    // When a name has several addresses, Node gives up on each after this long (by default 250 ms) and tries the next one.
+    autoSelectFamilyAttemptTimeout: Math.max(250, timeoutMs / 2),
+  });
   return (options, callback) =>
     connect(options, (...result) => {
       const [, socket] = result;

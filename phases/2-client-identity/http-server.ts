@@ -1,11 +1,20 @@
+import { createServer as createHttpServer } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type onRequestHookHandler } from 'fastify';
 import type { Logger } from 'pino';
+import { inOrder } from './in-order.ts';
 import { BAD_REQUEST, sendProblem, toProblem } from './problem.ts';
 import { PROXIED_METHODS } from './route.ts';
 
 // A connection on which no byte moves for this long, in addition to the longest `timeoutMs`, is closed.
 const CLIENT_SILENCE_MS = 300_000;
+
+const HTTP_OPTIONS = {
+  maxHeaderSize: 16_384,
+  requireHostHeader: false, // wellFormed refuses a missing Host
+  requestTimeout: 300_000, // for clients that send slowly
+  keepAliveTimeout: 72_000, // longer than the idle timeout of most load balancers (60 s)
+};
 
 interface ServerOptions {
   log: Logger;
@@ -20,18 +29,19 @@ interface ServerOptions {
 /** A Fastify server that neither parses nor limits bodies, and refuses in one format. */
 export function createServer(options: ServerOptions): FastifyInstance {
   const server = Fastify({
-    http: { maxHeaderSize: 16_384, requireHostHeader: false }, // wellFormed refuses a missing Host
-    connectionTimeout: options.longestTimeoutMs + CLIENT_SILENCE_MS, // for clients that stop reading; Fastify's default is never
-    requestTimeout: 300_000, // for clients that send slowly; Fastify's default is never
+    serverFactory: (handle) => {
+      const http = createHttpServer(HTTP_OPTIONS, inOrder(handle));
+      http.setTimeout(options.longestTimeoutMs + CLIENT_SILENCE_MS); // for clients that stop reading; the default is never
+      // By default Node drops the fields after the first 1,000, such as a key or a second Host. 16 KiB hold about 3,000.
+      http.maxHeadersCount = 0;
+      return http;
+    },
     return503OnClosing: false, // requests that still arrive while draining are served, with Connection: close
     clientErrorHandler: options.onClientError,
     frameworkErrors: (_error, request, reply) => {
       options.observed.call(server, request, reply, () => sendProblem(reply, BAD_REQUEST));
     },
   });
-
-  // By default Node drops the fields after the first 1,000, such as a key or a second Host. 16 KiB hold about 3,000.
-  server.server.maxHeadersCount = 0;
 
   server.decorateRequest('exchange');
   server.setErrorHandler((error, _request, reply) => {
@@ -48,13 +58,5 @@ export function createServer(options: ServerOptions): FastifyInstance {
   for (const event of ['checkContinue', 'checkExpectation']) {
     server.server.on(event, (request, response) => server.server.emit('request', request, response));
   }
-  // When a connection closes, Node emits 'close' only on the response that is being sent. The calls for the pipelined
-  // requests behind it would continue. Such a response has no socket yet.
-  server.server.on('request', ({ socket }, response) => {
-    if (response.socket) return;
-    const close = () => response.destroy().emit('close');
-    socket.once('close', close);
-    response.once('close', () => socket.off('close', close));
-  });
   return server;
 }

@@ -42,6 +42,18 @@ export const RESET = new Problem(
   'The service closed the connection before it sent a response. It is unknown whether it processed the request.',
 );
 
+/** The system gives this process no descriptor, port or memory for a connection. */
+export const EXHAUSTED = new Problem(
+  'forward',
+  503,
+  'gateway-exhausted',
+  'Gateway out of resources',
+  'The gateway has no resources left to open a connection. Nothing was sent. Try again shortly.',
+);
+
+// The errors of connect() that say nothing about the service.
+const LOCAL_ERRORS = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
+
 /** The response is not HTTP/1.1 as RFC 9112 defines it. */
 export const INVALID = new Problem(
   'forward',
@@ -83,6 +95,7 @@ export function problemOf(error: Error & { code?: string }, connected: boolean):
   if (error instanceof Problem) return error;
   if (error instanceof errors.ConnectTimeoutError) return TIMEOUT;
   if (error instanceof errors.InvalidArgumentError) return BAD_REQUEST;
+  if (LOCAL_ERRORS.has(error.code ?? '')) return EXHAUSTED;
   if (!connected) return UNREACHABLE;
   if (
     error instanceof errors.HTTPParserError ||

@@ -10,7 +10,7 @@ export function accessLog(log: Logger): Observer[] {
       log.info(
         {
           method,
-          path: url === null ? null : url.split('?', 1)[0], // queries may contain secrets
+          path: url && pathOf(url),
           route: exchange.route?.prefix ?? null,
           service: exchange.route?.service ?? null,
           client: exchange.client?.id ?? null,
@@ -27,6 +27,12 @@ export function accessLog(log: Logger): Observer[] {
     },
   };
   return [observer];
+}
+
+/** The path without the query, which may contain secrets. */
+function pathOf(url: string): string {
+  const query = url.indexOf('?');
+  return query === -1 ? url : url.slice(0, query);
 }
 
 function round(ms: number): number {

@@ -20,6 +20,9 @@ const PROBE_INTERVAL_MS = 250;
 const PROBE_BUCKET = 'gateway:{probe}';
 const PROBE_WINDOW_MS = 1000;
 
+// Errors about one key. Redis still counts for the other buckets.
+const KEY_ERROR = /\b(?:WRONGTYPE|MOVED|ASK|value is not an integer|would overflow)\b/;
+
 /** Defines the command `fixedWindow`: EVALSHA, and EVAL when Redis does not have the script. */
 export function defineFixedWindow(redis: Redis): void {
   const lua = readFileSync(join(import.meta.dirname, 'fixed-window.lua'), 'utf8');
@@ -59,14 +62,14 @@ export class FixedWindows implements Windows {
 
   /**
    * Counts one request in one round trip. Null when Redis does not answer within COMMAND_BUDGET_MS; from then on null
-   * at once, until Redis is up again, so only the first requests of an outage wait.
+   * at once, until Redis is up again, so only the first requests of an outage wait. Null also when this bucket cannot count.
    */
   async count(bucket: string, windowMs: number): Promise<WindowCount | null> {
     if (this.#down) return null;
     try {
       return await this.#run(bucket, windowMs);
     } catch (error) {
-      this.#markDown(error as Error);
+      if (!KEY_ERROR.test((error as Error).message)) this.#markDown(error as Error);
       return null;
     }
   }

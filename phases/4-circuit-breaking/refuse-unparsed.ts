@@ -44,6 +44,7 @@ export function refuseUnparsed(observers: Observer[], now: () => number) {
       'content-type: application/problem+json',
       `content-length: ${exchange.bytesOut}`,
       'connection: close',
+      `date: ${new Date().toUTCString()}`, // RFC 9110 6.6.1
     ];
     socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
   };

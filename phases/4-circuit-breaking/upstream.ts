@@ -2,6 +2,7 @@ import { type Dispatcher, errors, Pool } from 'undici';
 import * as z from 'zod';
 import { connectWithin } from './connect.ts';
 import { BAD_REQUEST, Problem } from './problem.ts';
+import { ReusingClient } from './reused-connection.ts';
 
 /** One service of the config. `timeoutMs` runs from the complete request to the headers of the response. */
 const serviceSchema = z.strictObject({
@@ -42,6 +43,18 @@ export const RESET = new Problem(
   'The service closed the connection before it sent a response. It is unknown whether it processed the request.',
 );
 
+/** The system gives this process no descriptor, port or memory for a connection. */
+export const EXHAUSTED = new Problem(
+  'forward',
+  503,
+  'gateway-exhausted',
+  'Gateway out of resources',
+  'The gateway has no resources left to open a connection. Nothing was sent. Try again shortly.',
+);
+
+// The errors of connect() that say nothing about the service.
+const LOCAL_ERRORS = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
+
 /** The response is not HTTP/1.1 as RFC 9112 defines it. */
 export const INVALID = new Problem(
   'forward',
@@ -73,6 +86,7 @@ export interface Upstream {
 export function openPool(service: Service): Pool {
   return new Pool(new URL(service.url).origin, {
     connect: connectWithin(service.timeoutMs),
+    factory: (origin, options) => new ReusingClient(origin, options),
     headersTimeout: 0, // Call has a timer of its own, because this one fires up to a second late
     bodyTimeout: SERVICE_SILENCE_MS,
   });
@@ -83,6 +97,7 @@ export function problemOf(error: Error & { code?: string }, connected: boolean):
   if (error instanceof Problem) return error;
   if (error instanceof errors.ConnectTimeoutError) return TIMEOUT;
   if (error instanceof errors.InvalidArgumentError) return BAD_REQUEST;
+  if (LOCAL_ERRORS.has(error.code ?? '')) return EXHAUSTED;
   if (!connected) return UNREACHABLE;
   if (
     error instanceof errors.HTTPParserError ||

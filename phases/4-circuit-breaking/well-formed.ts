@@ -13,12 +13,15 @@ const NOT_IN_A_TARGET = /^[^?]*\\|#/;
 const HOST = /^(?:[\w.~!$&'()*+;=%-]*|\[[\da-f:.]+\])(?::\d*)?$/i;
 
 /** Gate: refuses requests that two servers could read in two ways. */
-export function wellFormed(request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
+export function wellFormed(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   const { url, rawHeaders, headers, httpVersion } = request.raw;
   // Origin-form only (RFC 9112 3.2.1): a gateway is not a forward proxy.
   if (url === undefined || url[0] !== '/' || NOT_IN_A_TARGET.test(url) || DOT_SEGMENT.test(url)) {
     throw BAD_REQUEST;
   }
+
+  // Node's parser also accepts other versions, such as 0.9 and 2.0, and requests without one.
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') throw BAD_REQUEST;
 
   // RFC 9112 3.2: exactly one Host. Node silently keeps the first of several, so the raw fields are counted.
   let hosts = 0;
@@ -30,6 +33,11 @@ export function wellFormed(request: FastifyRequest, _reply: FastifyReply, done: 
     throw BAD_REQUEST;
   }
   if (!hasOnlyChunkedCoding(headers)) throw BAD_REQUEST;
+  // RFC 9112 6.1: HTTP/1.0 has no Transfer-Encoding. The framing of such a request is unreliable, so nothing after it is read.
+  if (httpVersion === '1.0' && headers['transfer-encoding'] !== undefined) {
+    reply.header('connection', 'close');
+    throw BAD_REQUEST;
+  }
   done();
 }
 

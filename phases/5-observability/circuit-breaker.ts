@@ -73,7 +73,7 @@ export function circuitBreaker(
     },
 
     interceptor(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
-      return (options, handler) => dispatch(options, new JudgedHandler(handler, judge, generation));
+      return (options, handler) => dispatch(options, new JudgedHandler(options, handler, judge, generation));
     },
   };
 }

@@ -19,15 +19,15 @@ export function forward(upstreams: Map<string, Upstream>) {
     const { route, target } = request.exchange;
     const { dispatcher, timeoutMs } = upstreams.get((route as Route).service) as Upstream;
     const call = new Call(request, reply, timeoutMs);
-    dispatcher.dispatch(
-      {
-        path: target,
-        method: request.raw.method as Dispatcher.HttpMethod,
-        headers: requestHeaders(request),
-        body: call.upload?.body ?? null,
-      },
-      call,
-    );
+    const options = {
+      path: target,
+      method: request.raw.method as Dispatcher.HttpMethod,
+      headers: requestHeaders(request),
+      body: call.upload?.body ?? null,
+    };
+    // RFC 9112 9.2: bytes that arrive on an idle connection are not a response to the next request. undici looks for
+    // them in a setImmediate; this one before it makes sure that the event loop reads the socket in between.
+    setImmediate(() => dispatcher.dispatch(options, call));
   };
 }
 
@@ -48,8 +48,10 @@ class Call implements Dispatcher.DispatchHandler {
     this.#reply = reply;
     this.#exchange = request.exchange;
     this.#exchange.calledMs = this.#exchange.elapsedMs;
-    this.#timer = setTimeout(() => this.#onTimeout(), timeoutMs);
-    reply.raw.once('close', () => this.#onClose());
+    // After a pause of this process the timer fires before a response that is already in the socket is read. setImmediate
+    // runs after the event loop has read.
+    this.#timer = setTimeout(() => setImmediate(() => this.#onTimeout()), timeoutMs);
+    reply.raw.on('close', () => this.#onClose());
     this.upload = uploadOf(request.raw);
     this.upload?.body.once('end', () => this.#timer.refresh());
   }
@@ -57,9 +59,7 @@ class Call implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#finished) controller.abort(this.#finished);
-    // The client waits for 100 Continue before it uploads (RFC 9110 10.1.1). HTTP/1.0 does not have it.
-    else if (this.#request.headers.expect && this.#request.raw.httpVersion === '1.1')
-      this.#reply.raw.writeContinue();
+    else if (this.upload && expectsContinue(this.#request)) this.#reply.raw.writeContinue();
   }
 
   onResponseStart(
@@ -74,8 +74,8 @@ class Call implements Dispatcher.DispatchHandler {
     }
     clearTimeout(this.#timer);
     const { raw } = this.#reply;
-    raw.writeHead(status, responseHeaders(headers, this.#reply)); // throws when Node does not accept a field
-    this.#exchange.answeredMs = this.#exchange.elapsedMs;
+    raw.writeHead(status, responseHeaders(status, headers, this.#reply)); // throws when Node does not accept a field
+    this.#exchange.answered = true;
     if (status === 204 || status === 304) {
       // Complete without a body. undici expects one if there is a Content-Length, and fails the call next.
       this.#finish();
@@ -131,8 +131,9 @@ class Call implements Dispatcher.DispatchHandler {
     this.#controller?.abort(CLIENT_ABORT);
   }
 
-  /** `timeoutMs` is over without a response. An upload that is still moving gets the same time again. */
+  /** `timeoutMs` is over. An upload that is still moving gets the same time again. */
   #onTimeout(): void {
+    if (this.#finished || this.#exchange.answered) return;
     if (this.upload?.stillMoving()) {
       this.#timer.refresh();
     } else if (this.#controller) {
@@ -141,4 +142,9 @@ class Call implements Dispatcher.DispatchHandler {
       this.onResponseError(null, TIMEOUT);
     }
   }
+}
+
+/** True when the client waits for 100 Continue before it uploads (RFC 9110 10.1.1). HTTP/1.0 does not have it. */
+function expectsContinue({ raw }: FastifyRequest): boolean {
+  return raw.headers.expect?.toLowerCase() === '100-continue' && raw.httpVersion === '1.1';
 }

@@ -47,6 +47,7 @@ export function refuseUnparsed(observers: Observer[], now: () => number) {
       `content-length: ${exchange.bytesOut}`,
       'connection: close',
       `x-request-id: ${exchange.id}`,
+      `date: ${new Date().toUTCString()}`, // RFC 9110 6.6.1
     ];
     socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
   };

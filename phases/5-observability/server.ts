@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { readConfig, readEnvironment } from './config.ts';
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
+  process.once('SIGHUP', stop);
 }
 
 /** Starts a listener and returns its URL. Throws a StartError that names the variable to change when the port is in use. */
@@ -42,7 +44,9 @@ async function listen(
   variable: string,
 ): Promise<string> {
   try {
-    return await server.listen({ host, port });
+    // A name is looked up here, so that there is one listener, and the log has its address.
+    const { address } = await lookup(host);
+    return await server.listen({ host: address, port });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const inUse = `it is in use. Stop the program that uses the port, or set ${variable} to another one.`;

@@ -54,8 +54,8 @@ export class Exchange {
   durationMs = 0;
   /** Ms from the request headers to the call of the service; null if it was not called. */
   calledMs: number | null = null;
-  /** Ms from the request headers to the response headers of the service. */
-  answeredMs: number | null = null;
+  /** True when the service has sent its response headers. */
+  answered = false;
   /** Ms from the request headers to the end of the service's response. */
   completedMs: number | null = null;
   readonly #now: () => number;
@@ -83,9 +83,9 @@ export class Exchange {
   /** Notes the result once the response has been sent, or its connection is closed. */
   conclude({ writableFinished, statusCode }: ServerResponse): void {
     this.durationMs = this.elapsedMs;
-    const answered = writableFinished || this.problem !== null;
-    this.status = answered ? statusCode : STATUS_CLIENT_CLOSED;
-    if (answered && this.answeredMs !== null) this.source = 'upstream';
+    const hasStatus = writableFinished || this.problem !== null;
+    this.status = hasStatus ? statusCode : STATUS_CLIENT_CLOSED;
+    if (hasStatus && this.answered) this.source = 'upstream';
   }
 }
 
@@ -105,8 +105,10 @@ export function observe(observers: Observer[], now: () => number, timed: boolean
 
 function follow(exchange: Exchange, response: ServerResponse, observers: Observer[]): void {
   for (const observer of observers) observer.begin?.();
-  // Fastify does not call onResponse when the client leaves early. The 'close' event always comes.
-  response.once('close', () => {
+  // Fastify does not call onResponse when the client leaves early. The 'close' event always comes, sometimes twice;
+  // once() would cost more than this check.
+  response.on('close', () => {
+    if (exchange.status !== 0) return;
     exchange.conclude(response);
     for (const observer of observers) observer.end(exchange);
   });

@@ -11,6 +11,7 @@ const SHORT_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02
 // The label `outcome` of a call to a service, by the problem it led to.
 const OUTCOMES = new Map([
   ['upstream-unreachable', 'connect'],
+  ['gateway-exhausted', 'connect'],
   ['upstream-reset', 'reset'],
   ['upstream-invalid', 'invalid'],
   ['upstream-timeout', 'timeout'],

@@ -13,6 +13,8 @@ const OPTIONS: RedisOptions = {
   enableOfflineQueue: false, // a command without a connection fails at once
   maxRetriesPerRequest: 0,
   autoResendUnfulfilledCommands: false, // a command in flight may have been counted, so it is never sent again
+  // After a failover the old primary is a replica, and stays one on this connection. A new one looks its name up again.
+  reconnectOnError: ({ message }) => /\b(?:READONLY|MASTERDOWN)\b/.test(message),
   retryStrategy: (attempt) => Math.min(attempt * 100, 1000),
 };
 
