@@ -292,6 +292,19 @@ describe('an answer', () => {
     expect(answer.headers).not.toHaveProperty('transfer-encoding');
   });
 
+  test('204 loses a Content-Length of the service, and the connection stays in order', async () => {
+    rawAnswer = (socket) => socket.write('HTTP/1.1 204 No Content\r\nETag: "x"\r\nContent-Length: 5\r\n\r\n');
+    const client = await connect(gateway);
+    for (const count of [1, 2, 3]) {
+      client.socket.write('GET /raw/x HTTP/1.1\r\nHost: a\r\n\r\n');
+      await until(() => answersIn(client.received()).length === count, `answer ${count}`);
+    }
+    client.socket.destroy();
+    const answers = answersIn(client.received());
+    expect(answers.map(({ status, headers }) => [status, headers.etag])).toEqual(Array(3).fill([204, '"x"']));
+    for (const { headers } of answers) expect(headers).not.toHaveProperty('content-length');
+  });
+
   test.each([
     ['without Content-Length', ''],
     ['with Content-Length', 'Content-Length: 1234\r\n'],

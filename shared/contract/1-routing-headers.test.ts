@@ -103,6 +103,30 @@ describe('request fields', () => {
     expect([headers['x-one'], headers['x-two'], headers['x-three']]).toEqual([undefined, undefined, '3']);
   });
 
+  test('with an underscore stop when Connection names them', async () => {
+    await send(gateway, '/api/x', {
+      headers: { connection: 'close, X_Foo', X_Foo: 'secret', X_Kept: 'yes' },
+    });
+    const { headers } = onlySeen();
+    expect([headers.x_foo, headers.x_kept]).toEqual([undefined, 'yes']);
+  });
+
+  // A CGI-like server reads Content_Length as Content-Length.
+  test.each(['Content_Length', 'content_length', 'CONTENT_LENGTH'])(
+    'like %s stop: they are not the length of the body',
+    async (name) => {
+      const answer = await send(gateway, '/api/x', {
+        method: 'POST',
+        headers: { [name]: '99' },
+        body: 'hello',
+      });
+      expect(answer.status).toBe(200);
+      const { headers, body } = onlySeen();
+      expect([headers.content_length, headers['content-length']]).toEqual([undefined, '5']);
+      expect(body.toString()).toBe('hello');
+    },
+  );
+
   test('end to end arrive unchanged, and nothing unexpected is added', async () => {
     const sent = {
       Accept: 'text/html;q=0.5, */*',
@@ -125,7 +149,8 @@ describe('request fields', () => {
     expect(headers).toMatchObject(lower);
     const added = ['host', 'connection', 'via', 'x-request-id', ...(level >= 6 ? ['traceparent'] : [])];
     const unexpected = Object.keys(headers).filter(
-      (name) => !(name in lower) && !added.includes(name) && !/^x-forwarded-(for|proto|host)$/.test(name),
+      (name) =>
+        !(name in lower) && !added.includes(name) && !/^x-forwarded-(for|proto|host|prefix)$/.test(name),
     );
     expect(unexpected).toEqual([]);
   });
@@ -195,6 +220,15 @@ describe('what the gateway tells the service', () => {
     expect([headers['x-forwarded-for'], headers['x-forwarded-proto']]).toEqual(['127.0.0.1', 'http']);
   });
 
+  test('is the prefix that was taken off the path, in X-Forwarded-Prefix', async () => {
+    await send(gateway, '/api/x');
+    await send(gateway, '/%61pi/y');
+    expect(service.seen.map(({ target, headers }) => [target, headers['x-forwarded-prefix']])).toEqual([
+      ['/x', '/api'],
+      ['/y', '/api'],
+    ]);
+  });
+
   test('replaces whatever a client claims in X-Forwarded-*, Forwarded and X-Real-IP', async () => {
     await send(gateway, '/api/x', {
       headers: [
@@ -218,6 +252,7 @@ describe('what the gateway tells the service', () => {
       'x-forwarded-for': '127.0.0.1',
       'x-forwarded-proto': 'http',
       'x-forwarded-host': 'shop.example',
+      'x-forwarded-prefix': '/api',
     });
     expect(headers).not.toHaveProperty('forwarded');
     expect(headers).not.toHaveProperty('x-real-ip');
@@ -225,13 +260,17 @@ describe('what the gateway tells the service', () => {
 
   test('cannot be taken away by naming it in Connection', async () => {
     await send(gateway, '/api/x', {
-      headers: { connection: 'close, x-forwarded-for, X-Forwarded-Host, x-forwarded-proto, via, host' },
+      headers: {
+        connection:
+          'close, x-forwarded-for, X-Forwarded-Host, x-forwarded-proto, x-forwarded-prefix, via, host',
+      },
     });
     expect(onlySeen().headers).toMatchObject({
       host: `127.0.0.1:${service.port}`,
       'x-forwarded-for': '127.0.0.1',
       'x-forwarded-proto': 'http',
       'x-forwarded-host': `127.0.0.1:${gateway.port}`,
+      'x-forwarded-prefix': '/api',
       via: expect.stringMatching(/^1\.1 \S+$/),
     });
   });
@@ -276,6 +315,17 @@ describe('Expect: 100-continue', () => {
     expect((await send(gateway, '/api/x', { headers: { expect: '100-continue' } })).status).toBe(200);
   });
 
+  test.each([
+    ['without a body', 'GET', ''],
+    ['of length 0', 'POST', 'Content-Length: 0\r\n'],
+  ])('gets no 100 when no body follows: %s', async (_, method, length) => {
+    const { text } = await sendRaw(
+      gateway,
+      `${method} /api/x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n${length}Connection: close\r\n\r\n`,
+    );
+    expect(answersIn(text).map((answer) => answer.status)).toEqual([200]);
+  });
+
   test('does not hide a refusal, and the connection stays in order', async () => {
     const client = await connect(gateway);
     client.socket.write(
@@ -296,6 +346,20 @@ describe('Expect: 100-continue', () => {
     expect((await send(gateway, '/api/x', { headers: { expect: 'miracles' } })).status).toBe(200);
     expect(onlySeen().headers).not.toHaveProperty('expect');
   });
+
+  // RFC 9110 10.1.1: 100 Continue is the response to 100-continue only. An unknown expectation may get 417.
+  test.each(['200-ok', '100-continued', 'x100-continue'])(
+    'gets 100 in exactly this spelling: there is none for %s',
+    async (expectation) => {
+      const { text } = await sendRaw(
+        gateway,
+        `POST /api/x HTTP/1.1\r\nHost: a\r\nExpect: ${expectation}\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello`,
+      );
+      const statuses = answersIn(text).map((answer) => answer.status);
+      expect(statuses).toHaveLength(1);
+      expect([200, 417]).toContain(statuses[0]);
+    },
+  );
 });
 
 describe('answer fields', () => {
@@ -470,6 +534,7 @@ describe('a field behind 1,200 others', () => {
       'x-forwarded-for': '127.0.0.1',
       'x-forwarded-proto': 'http',
       'x-forwarded-host': 'a',
+      'x-forwarded-prefix': '/api',
     });
   });
 });
@@ -526,6 +591,44 @@ describe('a request that is not proper HTTP', () => {
     expect(answers).toHaveLength(1);
     for (const answer of answers) expectProblem(answer, 400, 'bad-request');
     expect(service.begun()).toBe(before);
+  });
+
+  test.each([
+    ['no version', 'GET /api/x\r\n'],
+    ['HTTP/0.9', 'GET /api/x HTTP/0.9\r\n'],
+    ['HTTP/2.0', 'GET /api/x HTTP/2.0\r\n'],
+  ])('because of %s gets 400 or loses the connection, and no service sees it', async (_, line) => {
+    const before = service.begun();
+    const { text } = await sendRaw(gateway, `${line}${host}\r\n`, {
+      until: (received) => answersIn(received).length > 0,
+    });
+    for (const answer of answersIn(text)) expectProblem(answer, 400, 'bad-request');
+    expect(service.begun()).toBe(before);
+  });
+
+  test('because of HTTP/1.0 with Transfer-Encoding gets 400 and loses the connection', async () => {
+    const before = service.begun();
+    const { text, closed } = await sendRaw(
+      gateway,
+      `POST /api/x HTTP/1.0\r\n${host}Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n` +
+        `5\r\nhello\r\n0\r\n\r\nGET /api/smuggled HTTP/1.1\r\n${host}\r\n`,
+    );
+    expect(closed).toBe(true);
+    const [answer, ...more] = answersIn(text);
+    expectProblem(answer as Answer, 400, 'bad-request');
+    expect([answer?.headers.connection, more]).toEqual(['close', []]);
+    expect(service.begun()).toBe(before);
+  });
+
+  test.each([
+    [400, `FETCH /api/x HTTP/1.1\r\n${host}\r\n`],
+    [431, `GET /api/x HTTP/1.1\r\n${host}X-Big: ${'a'.repeat(17_000)}\r\n\r\n`],
+  ])('gets a %i with the Date, even from the parser', async (status, bytes) => {
+    const { text } = await sendRaw(gateway, bytes);
+    const [answer] = answersIn(text);
+    const date = answer?.headers.date as string;
+    expect([answer?.status, date]).toEqual([status, new Date(date).toUTCString()]);
+    expect(Math.abs(Date.parse(date) - Date.now())).toBeLessThan(60_000);
   });
 
   test('because its framing is broken loses the connection, so that nothing can be smuggled', async () => {

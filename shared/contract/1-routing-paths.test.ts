@@ -119,6 +119,12 @@ describe('a prefix', () => {
     expect(await forwarded('/api/orders/archive?year=2020')).toEqual({ archive: ['/?year=2020'] });
   });
 
+  test('that is longer is the one that the service learns in X-Forwarded-Prefix', async () => {
+    for (const path of ['/x', '/archive/x']) await send(gateway, `/api/orders${path}`);
+    const prefixes = [...orders.seen, ...archive.seen].map(({ headers }) => headers['x-forwarded-prefix']);
+    expect(prefixes).toEqual(['/api/orders', '/api/orders/archive']);
+  });
+
   test('that is longer leaves its neighbours to the shorter one', async () => {
     expect(await forwarded('/api/orders/archived')).toEqual({ orders: ['/archived'] });
   });

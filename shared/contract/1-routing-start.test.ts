@@ -65,6 +65,15 @@ describe('environment', () => {
   });
 });
 
+describe('a config', () => {
+  // Some editors write one. JSON.parse() refuses it, and the message does not show it.
+  test('may begin with a byte order mark', async () => {
+    const gateway = await startGateway(`\uFEFF${JSON.stringify(properConfig())}`);
+    expect((await send(gateway, '/health')).status).toBe(200);
+    await gateway.stop();
+  });
+});
+
 describe('a bad config', () => {
   /** Starts the gateway with it. Expects exit code 1 and one message with these parts, each on its own line. */
   async function expectRefused(
@@ -161,6 +170,16 @@ describe('a bad config', () => {
       'routes[6].prefix: ',
       /unheardOf/,
     ]);
+  });
+
+  test('has a missing prefix called missing, not repeated', async () => {
+    const config = properConfig();
+    for (const route of config.routes) delete route.prefix;
+    const { code, stderr } = await startAndFail(config);
+    expect(code).toBe(1);
+    const lines = stderr.split(/\r?\n/).map((line) => line.trim());
+    const fields = lines.filter((line) => line.startsWith('routes[')).map((line) => line.split(':', 1)[0]);
+    expect({ fields, stderr }).toEqual({ fields: ['routes[0].prefix', 'routes[1].prefix'], stderr });
   });
 
   test('with sections of later phases is refused', async () => {

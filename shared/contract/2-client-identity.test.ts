@@ -584,6 +584,15 @@ describe('the config', () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
+  it('is refused when ids are missing, and calls them missing, not repeated', async () => {
+    const clients = ['one', 'two'].map((name) => ({ keySha256: [digest(name)] }));
+    const { code, stderr } = await startAndFail(configFor({ services, routes, clients }, 2));
+    expect(code).toBe(1);
+    const lines = stderr.split(/\r?\n/).map((line) => line.trim());
+    const fields = lines.filter((line) => line.startsWith('clients[')).map((line) => line.split(':', 1)[0]);
+    expect({ fields, stderr }).toEqual({ fields: ['clients[0].id', 'clients[1].id'], stderr });
+  });
+
   it('is refused without clients', async () => {
     const config = configFor({ services, routes }, 2);
     delete config.clients;

@@ -239,6 +239,51 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
   });
 });
 
+describe.skipIf(!redisAvailable)('a gateway started again with a shorter window', () => {
+  it('shortens the windows that are open: t is never larger than w, and fresh quota comes in time', async () => {
+    const [redis, service] = await Promise.all([startRedis(), startUpstream()]);
+    const start = (windowMs: number) =>
+      startGateway(
+        configFor(
+          {
+            services: { a: { url: service.url, timeoutMs: 10_000 } },
+            routes: [{ prefix: '/a', service: 'a', access: 'public' }],
+            rateLimit: { anonymous: { limit: 2, windowMs }, whenRedisFails: 'reject' },
+          },
+          3,
+        ),
+        { env: { REDIS_URL: redis.url } },
+      );
+    const fields = ({ headers }: Answer) => `${headers['ratelimit-policy']} ${headers.ratelimit}`;
+    const bucketLeftMs = () => redis.command('PTTL', 'gateway:{address:127.0.0.1}');
+    /** Calls until the call is counted: on an overloaded machine Redis may answer later than the gateway waits for it. */
+    const countedCall = async (gateway: Gateway): Promise<Answer> => {
+      let answer: Answer | undefined;
+      await until(async () => {
+        answer = await send(gateway, '/a/1');
+        return answer.status !== 503;
+      }, 'a call is counted');
+      return answer as Answer;
+    };
+
+    const before = await start(3_600_000);
+    for (let i = 0; i < 2; i++) await countedCall(before);
+    const refused = await countedCall(before);
+    expect(refused.status).toBe(429);
+    expect(fields(refused)).toMatch(/^"anonymous";q=2;w=3600 "anonymous";r=0;t=(3600|35\d\d)$/);
+    await before.stop();
+
+    const after = await start(1_000);
+    expect(fields(await countedCall(after))).toBe('"anonymous";q=2;w=1 "anonymous";r=0;t=1');
+    await until(async () => (await bucketLeftMs()) === -2, 'the window has ended', 1_000 + 2_000);
+    const passed = await countedCall(after);
+    expect(passed.status).toBe(200);
+    expect(fields(passed)).toMatch(/^"anonymous";q=2;w=1 "anonymous";r=[01];t=1$/);
+    await after.stop();
+    await redis.close();
+  });
+});
+
 /** Records the commands that clients send to this Redis, without the commands inside a script. */
 async function startMonitor(port: number): Promise<{ commands(): string[]; close(): void }> {
   let text = '';

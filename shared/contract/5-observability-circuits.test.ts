@@ -75,8 +75,8 @@ describe('a circuit', () => {
 
   it('tells its failures in a row, which a success sets back', async () => {
     const tenant = tenants.next();
-    await call(tenant, '500', 500);
     await call(tenant, 'reset', 502);
+    await call(tenant, '500', 500);
     await expect.poll(() => circuit(tenant)).toEqual({ ...closed, failuresInARow: 2 });
     await call(tenant, '404', 404);
     await expect.poll(() => circuit(tenant)).toEqual(closed);

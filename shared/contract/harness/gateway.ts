@@ -11,6 +11,7 @@ import { afterAll } from 'vitest';
 import { freePort } from './free-port.ts';
 import { gatewayStarted, type StartedGateway } from './gateway-started.ts';
 
+const loopback = '127.0.0.1';
 const startBudgetMs = 25_000;
 const stopBudgetMs = 15_000;
 
@@ -120,25 +121,29 @@ afterAll(async () => {
 // A start needs much CPU time. Gateways start one after the other, because parallel starts could all time out.
 let lastStart: Promise<unknown> = Promise.resolve();
 
-/** Starts the gateway with this config on a free port, or on `env.PORT`, and waits until GET /health answers 200. */
-export function startGateway(config: GatewayConfig, options: Options = {}): Promise<Gateway> {
+/**
+ * Starts the gateway with this config on a free port, or on `env.PORT`, and waits until GET /health answers 200. A string
+ * is the text of the config file.
+ */
+export function startGateway(config: GatewayConfig | string, options: Options = {}): Promise<Gateway> {
   const started = lastStart.then(() => start(config, options));
   lastStart = started.catch(() => {});
   return started;
 }
 
-async function start(config: GatewayConfig, options: Options): Promise<Gateway> {
-  const host = '127.0.0.1';
+async function start(config: GatewayConfig | string, options: Options): Promise<Gateway> {
+  const named = options.env?.HOST;
   const asked = options.env?.PORT ?? String(await freePort());
-  if (asked !== '0' && (await isHealthy(host, Number(asked))))
-    throw new Error(`Another process answers on ${host}:${asked} before the gateway is started.`);
+  if (asked !== '0' && (await isHealthy(loopback, Number(asked))))
+    throw new Error(`Another process answers on ${loopback}:${asked} before the gateway is started.`);
   const { child, exited, stdout, stderr } = run(
     config,
-    { HOST: host, ...options.env, PORT: asked },
+    { HOST: loopback, ...options.env, PORT: asked },
     options.through,
   );
-  // With PORT=0 the port is known only from the log.
+  // With PORT=0 the port is known only from the log, and so is the address when HOST is a name.
   const listeningPort = () => (asked === '0' ? portIn(stdout()) : Number(asked));
+  const listeningHost = () => (named === undefined ? loopback : hostIn(stdout()));
 
   let gone = false;
   const end = () => {
@@ -147,10 +152,12 @@ async function start(config: GatewayConfig, options: Options): Promise<Gateway> 
   exited.then(end, end);
   const deadline = Date.now() + startBudgetMs;
   let port = listeningPort();
+  let host = listeningHost();
   while (!(await isHealthy(host, port))) {
     if (!gone && Date.now() < deadline) {
       await sleep(20);
       port = listeningPort();
+      host = listeningHost();
       continue;
     }
     const what = gone ? 'The gateway ended before it was ready.' : `Not ready after ${startBudgetMs} ms.`;
@@ -163,7 +170,7 @@ async function start(config: GatewayConfig, options: Options): Promise<Gateway> 
   let pausing: NodeJS.Timeout | undefined;
   const log = () => parseLines(stdout());
   return {
-    url: `http://${host}:${port}`,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     host,
     port,
     pid: child.pid as number,
@@ -243,8 +250,18 @@ export async function startAndFail(
 }
 
 function portIn(stdout: string): number {
+  return Number(listeningUrl(stdout)?.port ?? 0);
+}
+
+/** The address to connect to: 127.0.0.1 if the gateway listens on all addresses, or has not logged where. */
+function hostIn(stdout: string): string {
+  const host = listeningUrl(stdout)?.hostname.replace(/^\[(.*)\]$/, '$1') ?? loopback;
+  return host === '::' || host === '0.0.0.0' ? loopback : host;
+}
+
+function listeningUrl(stdout: string): URL | undefined {
   const url = parseLines(stdout).find((line) => line.msg === 'listening')?.url;
-  return typeof url === 'string' ? Number(new URL(url).port) : 0;
+  return typeof url === 'string' ? new URL(url) : undefined;
 }
 
 function run(config: GatewayConfig | string, env: Record<string, string>, through: string[] = []): Running {

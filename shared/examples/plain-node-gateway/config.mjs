@@ -50,7 +50,7 @@ export class StartError extends Error {}
 export function readConfig(file) {
   let config;
   try {
-    config = JSON.parse(readFileSync(file, 'utf8'));
+    config = JSON.parse(readFileSync(file, 'utf8').replace(/^\uFEFF/, '')); // a byte order mark
   } catch (error) {
     throw new StartError(`Cannot read the config ${file}: ${error.message}`);
   }

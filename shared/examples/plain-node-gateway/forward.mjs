@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { urlToHttpOptions } from 'node:url';
 import { answerHeaders, requestHeaders } from './headers.mjs';
+import { lookup } from './lookup.mjs';
 import { Problem } from './problem.mjs';
 import { isChunkedAtMost } from './well-formed.mjs';
 
@@ -24,6 +25,17 @@ const RESET = new Problem(
   'The service closed the connection without an answer. Whether it acted on the request is unknown.',
 );
 
+const EXHAUSTED = new Problem(
+  'forward',
+  503,
+  'gateway-exhausted',
+  'Gateway out of resources',
+  'The gateway has no resources left to open a connection. Nothing was sent. Try again shortly.',
+);
+
+// The errors of a connection attempt that say nothing about the service.
+const LOCAL_ERRORS = ['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM'];
+
 const INVALID = new Problem(
   'forward',
   502,
@@ -44,7 +56,14 @@ const TIMEOUT = new Problem(
 export function openService({ url, timeoutMs }) {
   const { protocol, host, pathname } = new URL(url);
   const secure = protocol === 'https:';
-  const agent = new (secure ? https : http).Agent({ keepAlive: true });
+  const agent = new (secure ? https : http).Agent({
+    keepAlive: true,
+    lookup,
+    // Of a name with several addresses, Node gives each this time to accept (by default 250 ms).
+    autoSelectFamilyAttemptTimeout: Math.max(250, timeoutMs / 2),
+  });
+  // RFC 9112 9.2: bytes on an idle connection are not the answer to the next request.
+  agent.on('free', (socket) => socket.once('data', hangUp));
   return {
     ask: (options) =>
       (secure ? https : http).request({ ...urlToHttpOptions(new URL(url)), agent, ...options }),
@@ -55,6 +74,10 @@ export function openService({ url, timeoutMs }) {
   };
 }
 
+function hangUp() {
+  this.destroy();
+}
+
 /** Sends the request to a service, once, and streams the answer back. Never retries. */
 export function forward(call, service, rest) {
   const { request, response } = call;
@@ -62,15 +85,19 @@ export function forward(call, service, rest) {
   const outgoing = service.ask({
     method: request.method,
     path: target.startsWith('/') ? target : `/${target}`,
-    headers: requestHeaders(request, service.host),
+    headers: requestHeaders(request, { host: service.host, prefix: call.route.prefix }),
   });
-  const hasBody = 'content-length' in request.headers || 'transfer-encoding' in request.headers;
+  const { 'content-length': length = '0', 'transfer-encoding': coding, expect = '' } = request.headers;
+  const hasBody = length !== '0' || coding !== undefined;
+  // RFC 9110 10.1.1: the client waits for 100 Continue before it uploads. HTTP/1.0 does not have it.
+  const waits = hasBody && expect.toLowerCase() === '100-continue' && request.httpVersion === '1.1';
   let connected = false;
   let answer = null;
   let over = false;
   let received = 0;
 
   outgoing.once('socket', (socket) => {
+    socket.off('data', hangUp);
     if (outgoing.reusedSocket) begin();
     else socket.once(service.connected, begin);
   });
@@ -89,15 +116,16 @@ export function forward(call, service, rest) {
   call.leave = end;
 
   // The timeout starts again when the whole request has been sent.
-  const timer = setTimeout(late, service.timeoutMs);
+  // After a pause of the process it fires before an answer in the socket is read, so the check is in a setImmediate.
+  const timer = setTimeout(() => setImmediate(late), service.timeoutMs);
   outgoing.once('finish', () => timer.refresh());
   if (hasBody) request.pipe(outgoing);
   else outgoing.end();
 
-  /** The service is connected. A client that sent `Expect: 100-continue` may wait for 100 (RFC 9110 10.1.1). */
+  /** The service is connected. */
   function begin() {
     connected = true;
-    if (!over && request.headers.expect && request.httpVersion === '1.1') response.writeContinue();
+    if (!over && waits) response.writeContinue();
   }
 
   function pass(incoming) {
@@ -151,6 +179,7 @@ function tellsItsEnd({ headers }) {
 }
 
 function problemOf(error, connected) {
+  if (LOCAL_ERRORS.includes(error.code)) return EXHAUSTED;
   if (!connected) return UNREACHABLE;
   return String(error.code).startsWith('HPE_') ? INVALID : RESET;
 }

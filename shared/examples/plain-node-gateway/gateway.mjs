@@ -1,6 +1,7 @@
 import http from 'node:http';
 import { forward, openService } from './forward.mjs';
 import { createIdentifier, refuseAnonymous } from './identify.mjs';
+import { inOrder } from './in-order.mjs';
 import { INTERNAL, Problem } from './problem.mjs';
 import { createRouter } from './route.mjs';
 import { refuseMalformed, refuseUnparsed } from './well-formed.mjs';
@@ -13,6 +14,8 @@ const SILENCE_MS = 300_000;
 
 // A new connection gets this time after a stop signal: its first request may be on its way, or not read yet.
 const FIRST_REQUEST_MS = 500;
+
+const IDLE_CHECK_MS = 50;
 
 /** Builds the gateway: its server, ready to listen, and `stop`. Read `serve` to follow a request. */
 export function createGateway(config, log) {
@@ -27,7 +30,7 @@ export function createGateway(config, log) {
     const call = new Call(request, response);
     // While the gateway drains, the client must not send another request on this connection.
     if (draining) response.setHeader('connection', 'close');
-    try {
+    attempt(call, () => {
       refuseMalformed(request);
       if (isHealthCheck(request)) {
         answerHealthCheck(response);
@@ -38,7 +41,16 @@ export function createGateway(config, log) {
       call.route = route;
       call.client = identify(request);
       refuseAnonymous(call.client, route);
-      forward(call, services.get(route.service), rest);
+      // Between two setImmediates the event loop reads what services have sent on idle connections (RFC 9112 9.2).
+      const begin = () => attempt(call, () => forward(call, services.get(route.service), rest));
+      setImmediate(() => setImmediate(() => response.destroyed || begin()));
+    });
+  }
+
+  /** Does a part of the work for a request. What it throws is the answer. */
+  function attempt(call, work) {
+    try {
+      work();
     } catch (error) {
       observe(call);
       if (!(error instanceof Problem)) log.error({ err: String(error?.stack) }, 'internal error');
@@ -57,15 +69,14 @@ export function createGateway(config, log) {
   function end(call, calls) {
     if (!calls.delete(call)) return;
     log.info(describe(call), 'request');
-    // A response that began before the stop has no `Connection: close`, so its connection is still open.
-    if (draining) setImmediate(() => server.closeIdleConnections());
   }
 
-  const server = http.createServer({ maxHeaderSize: 16_384, requireHostHeader: false }, serve);
+  const serveNext = inOrder(serve);
+  const server = http.createServer({ maxHeaderSize: 16_384, requireHostHeader: false }, serveNext);
   // By default Node drops header fields after the first 1,000, possibly a key or a second Host. 16 KiB hold some 3,000.
   server.maxHeadersCount = 0;
   // Without these listeners Node answers Expect itself, and a client sends an upload that is then refused.
-  server.on('checkContinue', serve).on('checkExpectation', serve);
+  server.on('checkContinue', serveNext).on('checkExpectation', serveNext);
   server.on('clientError', (error, socket) => {
     const problem = refuseUnparsed(error, socket);
     // A call in flight on this connection has a line of its own, when the connection closes.
@@ -74,7 +85,6 @@ export function createGateway(config, log) {
   server.on('connection', (socket) => {
     const calls = new Set();
     connections.set(socket, calls);
-    // With pipelined requests, Node emits 'close' only on the first response. Here all calls of the connection are ended.
     socket.once('close', () => {
       connections.delete(socket);
       for (const call of calls) {
@@ -86,6 +96,12 @@ export function createGateway(config, log) {
   const timeouts = Object.values(config.services).map(({ timeoutMs }) => timeoutMs);
   server.timeout = Math.max(...timeouts) + SILENCE_MS;
 
+  // Node counts a connection as idle when its response has ended, and would throw away bytes that have not been sent.
+  const closeIdleConnections = server.closeIdleConnections.bind(server);
+  server.closeIdleConnections = () => {
+    if (![...connections.keys()].some(hasUnsentResponse)) closeIdleConnections();
+  };
+
   /** Accepts no more connections, closes idle ones, lets the rest finish, then calls back. */
   function stop(done) {
     draining = true;
@@ -93,6 +109,8 @@ export function createGateway(config, log) {
       if (!response.headersSent) response.setHeader('connection', 'close');
     }
     server.close(done);
+    // Connections that become idle later, and have no `Connection: close` in their last response.
+    setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS).unref();
     // server.close() does not close connections that have never carried a request. They would delay the end of the process.
     const closeUnused = () => {
       for (const socket of connections.keys()) if (socket.bytesRead === 0) socket.destroy();
@@ -101,6 +119,10 @@ export function createGateway(config, log) {
   }
 
   return { server, stop };
+}
+
+function hasUnsentResponse({ _httpMessage, writableLength }) {
+  return writableLength > 0 && _httpMessage?.finished !== false;
 }
 
 /** One request in the gateway, and what is logged about it. */

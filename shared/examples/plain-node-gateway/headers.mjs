@@ -12,24 +12,35 @@ const HOP_BY_HOP = [
 ];
 
 // Also removed: Expect, which the gateway answers itself, and fields that only the gateway may set.
-const NOT_TO_SERVICES = [...HOP_BY_HOP, 'expect', 'forwarded', 'host', 'x-api-key', 'x-real-ip'];
+// CGI-like servers read Content_Length as the length of the body.
+const NOT_TO_SERVICES = [
+  ...HOP_BY_HOP,
+  'content_length',
+  'expect',
+  'forwarded',
+  'host',
+  'x-api-key',
+  'x-real-ip',
+];
 
-/** The header fields of a request that its service gets. */
-export function requestHeaders(request, host) {
+/** The header fields of a request that its service gets: the host of the service, the prefix of the route. */
+export function requestHeaders(request, { host, prefix }) {
   const { headers, headersDistinct, httpVersion, socket } = request;
   // First: many servers ignore fields beyond a limit (Node: 1,000), and a client could push these past it by sending
   // many of its own.
   const own = {
     host,
-    'x-forwarded-for': socket.remoteAddress,
+    'x-forwarded-for': socket.remoteAddress.replace(/^::ffff:(?=.*\.)/, ''), // IPv4 on a listener of `::`
     'x-forwarded-proto': 'http',
     'x-forwarded-host': headers.host ?? '',
+    'x-forwarded-prefix': prefix,
     via: [...(headersDistinct.via ?? []), `${httpVersion} plain-node-gateway`],
   };
   const others = keep(request, (name) => {
     // CGI-like servers treat X_Forwarded_For like X-Forwarded-For, so both are removed.
     const dashed = name.replaceAll('_', '-');
-    return !NOT_TO_SERVICES.includes(dashed) && !dashed.startsWith('x-forwarded-') && name !== 'via';
+    const isOurs = [name, dashed].some((spelling) => NOT_TO_SERVICES.includes(spelling));
+    return !isOurs && !dashed.startsWith('x-forwarded-') && name !== 'via';
   });
   const kept = Object.assign(Object.create(null), own, others);
   // Node sets Transfer-Encoding itself, but not for GET and DELETE, where it expects no body.
@@ -40,7 +51,8 @@ export function requestHeaders(request, host) {
 /** The header fields of an answer that the client gets. */
 export function answerHeaders(answer) {
   const kept = keep(answer, (name) => !HOP_BY_HOP.includes(name));
-  return lengthLast(kept, answer.headers);
+  // RFC 9110 8.6: a 204 has no Content-Length.
+  return lengthLast(kept, answer.statusCode === 204 ? {} : answer.headers);
 }
 
 /** The end-to-end fields of a message: each name with all its values, in their order. */

@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import { join } from 'node:path';
 import { readConfig, readEnvironment, StartError } from './config.mjs';
 import { createGateway } from './gateway.mjs';
@@ -9,23 +10,26 @@ const DRAIN_MS = 10_000;
 // How long the process waits until its last log lines are read. A reader of stdout that is stuck must not delay the end.
 const LAST_LINES_MS = 5_000;
 
-function main() {
+async function main() {
   const { host, port, configFile, logLevel } = readEnvironment(process.env);
   const config = readConfig(configFile ?? join(import.meta.dirname, 'gateway.json'));
   const log = createLog(logLevel);
   const gateway = createGateway(config, log);
 
-  gateway.server.once('error', (error) => {
+  const refuse = (error) => {
     const cure = 'Stop what uses the port, or set PORT to another one.';
     const reason = error.code === 'EADDRINUSE' ? `it is in use. ${cure}` : error.message;
     fail(new StartError(`Cannot listen on ${host}:${port}: ${reason}`));
-  });
-  gateway.server.listen(port, host, () => {
+  };
+  gateway.server.once('error', refuse);
+  // A name may have several addresses. The gateway listens on one of them, and the log says on which.
+  const found = await lookup(host).catch(refuse);
+  gateway.server.listen(port, found.address, () => {
     const { address, family, port: listening } = gateway.server.address();
     log.info({ url: `http://${family === 'IPv6' ? `[${address}]` : address}:${listening}` }, 'listening');
   });
 
-  for (const signal of ['SIGTERM', 'SIGINT']) {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
     // once(): the same signal again ends the process at once, which is the default of Node.
     process.once(signal, () => {
       log.info({ signal }, 'stopping');
@@ -45,8 +49,4 @@ function fail(error) {
   process.exit(1);
 }
 
-try {
-  main();
-} catch (error) {
-  fail(error);
-}
+main().catch(fail);

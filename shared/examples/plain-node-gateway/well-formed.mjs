@@ -17,6 +17,16 @@ const REQUEST_TIMEOUT = new Problem(
   'The request did not arrive completely in time. Send it again on a new connection.',
 );
 
+// RFC 9112 6.1: HTTP/1.0 has no Transfer-Encoding. Where such a request ends is unreliable, so nothing after it is read.
+const CHUNKS_IN_1_0 = new Problem(
+  'parse',
+  400,
+  'bad-request',
+  'Malformed request',
+  'Transfer-Encoding needs HTTP/1.1.',
+  { connection: 'close' },
+);
+
 // A segment `.` or `..`, in any spelling. Some servers decode %2f and %5c, or cut at ';', before they resolve dots.
 const DOT_SEGMENT = /(?:\/|%2f|%5c)(?:\.|%2e){1,2}(?=\/|;|%2f|%5c|%3b|$)/i;
 
@@ -30,11 +40,14 @@ export function refuseMalformed({ url, headers, headersDistinct, httpVersion }) 
   if (!url.startsWith('/') || url.includes('#') || path.includes('\\') || DOT_SEGMENT.test(path)) {
     throw BAD_REQUEST;
   }
+  // The parser of Node also accepts 0.9, 2.0, and a request without a version.
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') throw BAD_REQUEST;
   const { host = [] } = headersDistinct;
   // RFC 9112 3.2: exactly one Host. HTTP/1.0 requests may have none.
   const enough = host.length === 1 || (host.length === 0 && httpVersion === '1.0');
   if (!enough || !HOST.test(host[0] ?? '')) throw BAD_REQUEST;
   if (!isChunkedAtMost(headers)) throw BAD_REQUEST;
+  if (httpVersion === '1.0' && headers['transfer-encoding'] !== undefined) throw CHUNKS_IN_1_0;
 }
 
 /**
@@ -58,7 +71,7 @@ export function refuseUnparsed(error, socket) {
   const problems = { HPE_HEADER_OVERFLOW: HEADERS_TOO_LARGE, ERR_HTTP_REQUEST_TIMEOUT: REQUEST_TIMEOUT };
   const problem = problems[error.code] ?? BAD_REQUEST;
   const { status, headers, body } = problem;
-  const fields = Object.entries({ ...headers, connection: 'close' }).map(
+  const fields = Object.entries({ ...headers, connection: 'close', date: new Date().toUTCString() }).map(
     ([name, value]) => `${name}: ${value}`,
   );
   const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...fields];

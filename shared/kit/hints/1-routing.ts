@@ -66,6 +66,16 @@ export const routingHints: HintGroup[] = [
     code: { file: 'forward.ts', from: 'onResponseStart(' },
   },
   {
+    tests: ['an answer > 204 loses'],
+    contract: 'A `Content-Length` of a 204 is dropped (RFC 9110 8.6).',
+    read: contract,
+    hints: [
+      'Which fields of a response say something about its body, and which responses have none?',
+      'A 204 has no body, so Content-Length must not be in it: drop the field, and end the response without a body. A 304 and a response to HEAD keep theirs.',
+    ],
+    code: { file: 'headers.ts', from: 'if (length !== undefined && status !== 204)' },
+  },
+  {
     tests: [
       'an answer > 204',
       'an answer > 304',
@@ -121,6 +131,47 @@ export const routingHints: HintGroup[] = [
     hints: [
       'What does your HTTP client report when nothing listens on the port, when the host name is unknown, and when connecting takes too long?',
       'Before there is a connection, every error is 502 upstream-unreachable, except a timeout: 504. Do not send the error text to the client, because it contains addresses. Read an upload that is under way to its end and discard it; otherwise the next request on that connection is lost.',
+    ],
+    code: { file: 'upstream.ts', from: 'export function problemOf(' },
+  },
+  {
+    tests: ['that hangs is looked up once', 'that hangs holds up no other'],
+    contract: 'A name whose name server does not answer holds up no other service.',
+    read: contract,
+    hints: [
+      'How many look-ups can your process make at the same time, and how long does one take when the name server does not answer?',
+      'dns.lookup() has four threads for all names, and each look-up can take many seconds. Make one look-up of a name at a time for all calls that wait for it, and resolve a name that waits for long without a thread (dns.Resolver).',
+    ],
+    code: { file: 'lookup.ts', from: 'export function lookup(' },
+  },
+  {
+    tests: ['with two addresses gives the first one time'],
+    contract: 'they are tried one after the other, each for up to half of `timeoutMs`, at least 250 ms.',
+    read: contract,
+    hints: [
+      'A name has two addresses, and the first is slow to accept. How long does your client wait before it gives it up?',
+      'Node waits 250 ms (autoSelectFamilyAttemptTimeout). Set it to a part of timeoutMs.',
+    ],
+    code: { file: 'connect.ts', from: 'export function connectWithin(' },
+  },
+  {
+    tests: ['responses that arrive while the process is paused'],
+    contract:
+      'An answer that has arrived when `timeoutMs` ends still counts, even if the process was too busy or paused to read it earlier.',
+    read: contract,
+    hints: [
+      'After a pause the timer is due and the answer is in the socket. Which one does your program handle first?',
+      'The event loop runs timers before it reads. End the call in a setImmediate after the timer, and only if there is still no answer.',
+    ],
+    code: { file: 'forward.ts', from: 'constructor(request' },
+  },
+  {
+    tests: ['no descriptors left gives 503'],
+    contract: 'No descriptor, port or memory is left for a connection: 503 `gateway-exhausted`.',
+    read: 'docs/errors.md#gateway-exhausted',
+    hints: [
+      'connect() can fail without any fault of the service. Which error codes say that?',
+      'EMFILE, ENFILE, EADDRNOTAVAIL, ENOBUFS and ENOMEM come from your own system: answer 503 gateway-exhausted, and keep serving.',
     ],
     code: { file: 'upstream.ts', from: 'export function problemOf(' },
   },
@@ -244,25 +295,55 @@ export const routingHints: HintGroup[] = [
     code: { file: 'http-server.ts', from: 'const server = Fastify(' },
   },
   {
+    tests: ['stop: they are not the length of the body'],
+    contract: '`Content_Length` is dropped, because a CGI-like server reads it as `Content-Length`.',
+    read: contract,
+    hints: [
+      'CGI turns both Content-Length and Content_Length into CONTENT_LENGTH. Which of the two frames the body?',
+      'Compare names with dashes in the place of underscores. Drop Content_Length in any letter case, and keep Content-Length.',
+    ],
+    code: { file: 'headers.ts', from: "if (lower === 'content_length')" },
+  },
+  {
     tests: ['request fields > '],
     contract: 'Hop-by-hop fields are not forwarded in either direction (RFC 9110 7.6.1 and 11.7)',
     read: contract,
     hints: [
       'Some header fields apply to one connection only. Which ones, and which field lists the others?',
-      'Drop the hop-by-hop fields and every field that Connection lists (in several fields, with several names, in any letter case). Keep all other fields, with every value, in their order. Keep Content-Length even when Connection lists it: it frames the body.',
+      'Drop the hop-by-hop fields and every field that Connection lists (in several fields, with several names, in any letter case, also with underscores). Keep all other fields, with every value, in their order. Keep Content-Length even when Connection lists it: it frames the body.',
     ],
     code: { file: 'headers.ts', from: 'export function requestHeaders(' },
   },
   {
+    tests: ['in X-Forwarded-Prefix'],
+    contract: '`X-Forwarded-Prefix` with the prefix of the route, as in the config',
+    read: contract,
+    hints: [
+      'The service sees a path without the prefix. How can it write links that lead through the gateway?',
+      'Send the prefix of the matched route in X-Forwarded-Prefix: the value of the config, not the spelling of the request. Drop the field of the client.',
+    ],
+    code: { file: 'headers.ts', from: "kept.push('x-forwarded-prefix'" },
+  },
+  {
     tests: ['what the gateway tells the service > '],
     contract:
-      'The gateway sends these fields to the service: `Host` with the host of the service; `X-Forwarded-For` with the address of the client; `X-Forwarded-Proto`; `X-Forwarded-Host` with the host that the client requested; and `Via` with one more member, the version and a name: `1.1 phased-gateway`.',
+      'The gateway sends these fields to the service: `Host` with the host of the service; `X-Forwarded-For` with the address of the client; `X-Forwarded-Proto`; `X-Forwarded-Host` with the host that the client requested; `X-Forwarded-Prefix` with the prefix of the route, as in the config; and `Via` with one more member, the version and a name: `1.1 phased-gateway`.',
     read: contract,
     hints: [
       'What may a client claim about itself, and what does only the gateway know?',
       'Drop the X-Forwarded-*, Forwarded and X-Real-IP of the client (underscores count as dashes), then write your own. Write them after the fields that Connection lists are dropped; otherwise a client could list yours there and have them removed. Add a member to Via, do not replace it.',
     ],
     code: { file: 'headers.ts', from: 'export function requestHeaders(' },
+  },
+  {
+    tests: ['gets no 100 when no body follows', 'gets 100 in exactly this spelling'],
+    contract: 'Without a body, or with any other expectation, there is no 100.',
+    read: contract,
+    hints: [
+      'What does 100 Continue ask the client to do, and when does that make no sense?',
+      'Write 100 only if Expect is exactly 100-continue (in any letter case), the version is HTTP/1.1 and a body follows. Serve other expectations as if the field were absent, or answer 417.',
+    ],
+    code: { file: 'forward.ts', from: 'function expectsContinue(' },
   },
   {
     tests: ['Expect: 100-continue > '],
@@ -303,7 +384,7 @@ export const routingHints: HintGroup[] = [
       'Many short header fields are few bytes. How many of them does your server pass to your code, and which ones does its parser obey nevertheless?',
       'Remove the limit on their number (in Node: maxHeadersCount, 1,000 by default); the limit of 16 KiB still holds. The service may have such a limit too: send your own fields first, then those of the client, then Via.',
     ],
-    code: { file: 'http-server.ts', from: 'server.server.maxHeadersCount' },
+    code: { file: 'http-server.ts', from: 'http.maxHeadersCount' },
   },
   {
     tests: ['a log that nobody takes > '],
@@ -317,6 +398,16 @@ export const routingHints: HintGroup[] = [
     code: { file: 'log.ts', from: 'export function closeLog(' },
   },
   {
+    tests: ['with the Date, even from the parser'],
+    contract: 'Every refusal has a `Date`, those of the parser too (RFC 9110 6.6.1).',
+    read: contract,
+    hints: [
+      'What writes the responses to requests that the parser refuses, and which fields does your server library add to all others?',
+      'You write such a response to the socket yourself, so add what the library adds elsewhere: Date, in the form of toUTCString().',
+    ],
+    code: { file: 'refuse-unparsed.ts', from: 'const head = [' },
+  },
+  {
     tests: ['because of one field over 16 KiB', 'because of many fields over 16 KiB'],
     contract: 'Request line and header fields over 16 KiB together: 431 `headers-too-large`.',
     read: 'docs/errors.md#headers-too-large',
@@ -325,6 +416,28 @@ export const routingHints: HintGroup[] = [
       'Set the limit to 16 KiB and handle the parser error (in Node: the event clientError, code HPE_HEADER_OVERFLOW) by writing the 431 problem to the socket yourself.',
     ],
     code: { file: 'refuse-unparsed.ts', from: 'export function refuseUnparsed(' },
+  },
+  {
+    tests: ['because of no version', 'because of HTTP/0.9', 'because of HTTP/2.0'],
+    contract:
+      'A request without a version, or with another one than HTTP/1.1 and HTTP/1.0, gets 400 `bad-request`, or its connection is closed. No service is called.',
+    read: contract,
+    hints: [
+      'Which versions does your parser accept? Send a request line without one.',
+      'Accept exactly 1.1 and 1.0, before you look at anything else. The parser of Node also accepts 0.9, 2.0, and a request line without a version.',
+    ],
+    code: { file: 'well-formed.ts', from: "if (httpVersion !== '1.1'" },
+  },
+  {
+    tests: ['because of HTTP/1.0 with Transfer-Encoding'],
+    contract:
+      '`Transfer-Encoding` in HTTP/1.0: 400 `bad-request`, and the connection is closed (RFC 9112 6.1), because the end of such a request is unreliable.',
+    read: contract,
+    hints: [
+      'HTTP/1.0 has no chunks. Where does such a request end for a proxy in front of your gateway, and where for your gateway?',
+      'Refuse it with 400 and Connection: close, and read nothing that follows on this connection.',
+    ],
+    code: { file: 'well-formed.ts', from: "if (httpVersion === '1.0' &&" },
   },
   {
     tests: ['a request that is not proper HTTP > '],
@@ -336,6 +449,59 @@ export const routingHints: HintGroup[] = [
       'The parser refuses broken framing: answer its errors with the 400 problem and close the connection. Count the Host fields in the raw list, because the parsed headers keep only the first one. If there is exactly one, check its value.',
     ],
     code: { file: 'well-formed.ts', from: 'export function wellFormed(' },
+  },
+  {
+    tests: ['an idle connection to a service > '],
+    contract:
+      'Bytes that a service sends on an idle connection are not the answer to the next request (RFC 9112 9.2)',
+    read: `${chapter}#traps-it-avoids`,
+    hints: [
+      'A service sends bytes on a connection on which no request is outstanding. When does your HTTP client read them, before or after it writes the next request?',
+      'Let the event loop read the socket once between the arrival of a request and its dispatch, and close an idle connection on which bytes have arrived. undici looks for such bytes in a setImmediate, which can run before the socket is read: call dispatch() in a setImmediate of your own.',
+    ],
+    code: { file: 'forward.ts', from: 'export function forward(' },
+  },
+  {
+    tests: ['pipelined requests > are not read without end'],
+    contract: 'While many requests of a connection wait, the gateway reads no more from it.',
+    read: contract,
+    hints: [
+      'A client sends requests faster than they are answered. Where are the ones that wait?',
+      'Stop reading the socket when some requests of it wait, and read on when there are fewer. Node resumes a socket at the end of each request that it has parsed, so pause it in process.nextTick(), not in the request listener itself.',
+    ],
+    code: { file: 'in-order.ts', from: 'export function inOrder(' },
+  },
+  {
+    tests: ['pipelined requests > '],
+    contract:
+      'Requests that a client pipelines on one connection are handled one after the other: the next one begins when the answer to the one before has ended (RFC 9112 9.3.2).',
+    read: contract,
+    hints: [
+      'A client sends two PUTs without waiting for an answer. In which order do they reach the service, and on how many connections?',
+      'Handle one request of a connection at a time. Node emits pipelined requests at once; the response of a waiting one has no socket yet, and emits the event "socket" when the responses before it have been sent. A request that waits is not begun after a signal to stop, or when its client has left.',
+    ],
+    code: { file: 'in-order.ts', from: 'export function inOrder(' },
+  },
+  {
+    tests: ['HOST > may be a name'],
+    contract: 'The gateway has one listener for `HOST`, on one address, even if the name has several.',
+    read: 'docs/contract.md#environment',
+    hints: [
+      'localhost can be 127.0.0.1 and ::1. How many listeners does your framework open for it, and do all of them have your limits?',
+      'Look the name up once and listen on one of its addresses. Frameworks may open a second server for the other address, without the limits and the listeners of the first. Log the address, not the name.',
+    ],
+    code: { file: 'server.ts', from: 'async function listen(' },
+  },
+  {
+    tests: ['HOST > :: tells'],
+    contract:
+      'The address of an IPv4 client is written as `203.0.113.5`, also when `HOST` is `::`, and not as `::ffff:203.0.113.5`.',
+    read: contract,
+    hints: [
+      'A listener on :: accepts IPv4 connections too. How does the system write the addresses of their clients?',
+      'Take ::ffff: off an address that ends in an IPv4 address before you send it to a service.',
+    ],
+    code: { file: 'headers.ts', from: 'function plainAddress(' },
   },
   {
     tests: ['one connection > '],
@@ -470,7 +636,7 @@ export const routingHints: HintGroup[] = [
   {
     tests: ['a signal to stop > '],
     contract:
-      'On SIGTERM or SIGINT the gateway accepts no more connections, closes idle ones at once, finishes the requests in flight, and exits with 0.',
+      'On SIGTERM, SIGINT or SIGHUP the gateway accepts no more connections, closes idle ones at once, finishes the requests in flight, and exits with 0.',
     read: 'docs/contract.md#signals',
     hints: [
       'What may still happen after the signal, what may not, and when does the waiting end?',
@@ -488,6 +654,17 @@ export const routingHints: HintGroup[] = [
       'Check PORT and LOG_LEVEL before anything starts. Print one message to stderr that names the variable, or host and port, and exit with 1. With PORT=0, log the port that was chosen.',
     ],
     code: { file: 'config.ts', from: 'const environmentSchema' },
+  },
+  {
+    tests: ['a config > may begin with a byte order mark'],
+    contract: 'It may begin with a byte order mark.',
+    document: 'docs/config.md',
+    read: 'docs/config.md#the-config-file',
+    hints: [
+      'Which bytes do some editors write in front of a text file in UTF-8?',
+      'Remove U+FEFF from the start of the text before you parse it. The error of JSON.parse() does not show the character.',
+    ],
+    code: { file: 'config.ts', from: 'export function readConfig(' },
   },
   {
     tests: ['a bad config > '],

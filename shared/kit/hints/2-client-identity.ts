@@ -75,7 +75,7 @@ export const clientIdentityHints: HintGroup[] = [
       'How many header fields of a request does your server pass to your code?',
       'Node drops those after the first 1,000 unless maxHeadersCount says otherwise. A key after them is valid like any other, and a wrong one is refused.',
     ],
-    code: { file: 'http-server.ts', from: 'server.server.maxHeadersCount' },
+    code: { file: 'http-server.ts', from: 'http.maxHeadersCount' },
   },
   {
     tests: ['serves a known key'],

@@ -47,7 +47,7 @@ export const rateLimitingHints: HintGroup[] = [
       'Two requests ask at the same moment. What may happen between reading a counter and writing it?',
       'Count and decide in one step: INCR gives every request its own number, and a Lua script runs INCR and the expiry without another command in between. Let the request pass while its number is at most the limit.',
     ],
-    code: { file: 'fixed-window.lua', from: "local count = redis.call('INCR'", lines: 8 },
+    code: { file: 'fixed-window.lua', from: "local count = redis.call('INCR'", lines: 9 },
   },
   {
     tests: [
@@ -126,7 +126,7 @@ export const rateLimitingHints: HintGroup[] = [
       'When does a window begin, and what may move its end?',
       'Set the expiry only when there is none: when the counter is new. The window is not aligned to the clock, and later requests do not change it.',
     ],
-    code: { file: 'fixed-window.lua', from: 'if left < 0 then', lines: 5 },
+    code: { file: 'fixed-window.lua', from: 'if left < 0', lines: 6 },
   },
   {
     tests: ['says in the log what was decided', 'log what they decided without a count'],
@@ -225,7 +225,18 @@ export const rateLimitingHints: HintGroup[] = [
       'What happens to a counter without an expiry, and to its client?',
       'Read the time left with every count, not only the first, and set the expiry whenever there is none. If it is set only when the count is 1, a counter that has lost its expiry never gets a new one.',
     ],
-    code: { file: 'fixed-window.lua', from: 'if left < 0 then', lines: 5 },
+    code: { file: 'fixed-window.lua', from: 'if left < 0', lines: 6 },
+  },
+  {
+    tests: ['a gateway started again with a shorter window > '],
+    contract:
+      'After a start with a shorter `windowMs`, a window that is still open is shortened to it, so `t` is never larger than `w`.',
+    read: contract,
+    hints: [
+      'Counters stay in Redis when the gateway stops. Which config decided when their windows end?',
+      'In the script, compare the time left with the windowMs of this call. If it is longer, set the expiry to windowMs and return that. A window that is not longer is left alone.',
+    ],
+    code: { file: 'fixed-window.lua', from: 'if left < 0', lines: 6 },
   },
   {
     tests: ['round the time left', 'never round it down'],
@@ -252,7 +263,7 @@ export const rateLimitingHints: HintGroup[] = [
   {
     tests: ['stop at SIGTERM while it is'],
     contract:
-      'On SIGTERM or SIGINT the gateway accepts no more connections, closes idle ones at once, finishes the requests in flight, and exits with 0.',
+      'On SIGTERM, SIGINT or SIGHUP the gateway accepts no more connections, closes idle ones at once, finishes the requests in flight, and exits with 0.',
     read: 'docs/contract.md#signals',
     hints: [
       'What keeps your process alive when Redis hangs or is gone?',
@@ -270,6 +281,39 @@ export const rateLimitingHints: HintGroup[] = [
       'Everything except two numbers is a failure, as if Redis were gone. Check the type of the reply: ioredis-mock replies false to an error, and false <= limit is true.',
     ],
     code: { file: 'fixed-window.ts', from: '#run(' },
+  },
+  {
+    tests: ['one counter of Redis that cannot count > '],
+    contract:
+      'A counter that is not a number degrades the requests of its own bucket only: `whenRedisFails` decides about them, all other buckets are counted, and Redis does not count as lost.',
+    read: contract,
+    hints: [
+      'Redis replies with an error. Is the error about Redis, or about this one key?',
+      'WRONGTYPE and "value is not an integer" are about one key. The request was not counted, so whenRedisFails decides, but do not mark Redis as lost.',
+    ],
+    code: { file: 'fixed-window.ts', from: 'async count(' },
+  },
+  {
+    tests: ['two gateways whose Redis moves to another server > limit again'],
+    contract:
+      'After a failover it counts again within 2 s from the moment at which a new connection leads to the new primary.',
+    read: contract,
+    hints: [
+      'The old primary is a replica now. Its connections are still open, and it answers every command. What is the answer, and when does it change?',
+      'A replica answers READONLY to every write on this connection. Close the connection and open a new one: the new one looks the name up again, and reaches the new primary.',
+    ],
+    code: { file: 'redis.ts', from: 'const OPTIONS' },
+  },
+  {
+    tests: ['two gateways whose Redis moves to another server > '],
+    contract:
+      '`whenRedisFails` decides about requests that were not counted: `allow` serves them without the two fields, `reject` answers 503 `rate-limit-unavailable` with `Retry-After`.',
+    read: contract,
+    hints: [
+      'Redis is a replica now, and refuses to write. Which requests are counted?',
+      'None. An error instead of a count is a failure, so whenRedisFails decides, as when Redis does not answer.',
+    ],
+    code: { file: 'fixed-window.ts', from: 'async count(' },
   },
   {
     tests: ['let earlier stages answer first'],

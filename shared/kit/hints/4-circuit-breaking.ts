@@ -65,7 +65,7 @@ export const circuitBreakingHints: HintGroup[] = [
   {
     tests: ['a failure is > '],
     contract:
-      'A failure is a status from 500 to 599, no connection, no answer in time, a reset, or an answer cut short.',
+      'A failure is a status from 500 to 599 except 501 and 505, no connection, no answer in time, a reset, or an answer cut short.',
     read: contract,
     hints: [
       'In how many ways can a service fail? Does your counter see each of them?',
@@ -107,6 +107,65 @@ export const circuitBreakingHints: HintGroup[] = [
       'When the client leaves, cancel the call with an error of your own, and let the breaker recognise it: such a call is neither a failure nor a success. Otherwise every client could open a circuit.',
     ],
     code: { file: 'judged-handler.ts', from: 'onResponseError(' },
+  },
+  {
+    tests: ['it sends what the service answers with', 'no circuit opens > when a service answers'],
+    contract:
+      '501 and 505 count neither as success nor as failure: they say that the service does not support the request, and any client could cause them.',
+    read: `${chapter}#traps-it-avoids`,
+    hints: [
+      'Which statuses from 500 on speak of the request, not of the state of the service?',
+      '501 Not Implemented and 505 HTTP Version Not Supported. Judge neither as failure nor as success. Otherwise a few requests with an odd method open the circuit for all clients.',
+    ],
+    code: { file: 'judged-handler.ts', from: 'onResponseEnd(' },
+  },
+  {
+    tests: [
+      'no circuit opens > when a service resets',
+      'no circuit opens > when a service closes',
+      'no circuit opens > while nginx reloads',
+      'a circuit opens when a service resets every connection',
+    ],
+    contract: 'A reused connection that ends before the first byte of the answer counts neither way',
+    read: `${chapter}#traps-it-avoids`,
+    hints: [
+      'A service may close an idle connection while your request is on its way. Does that say that it is down?',
+      'Note for each connection whether it has carried a call before, and how many bytes it had received when this call began. A reused connection that ends without one more byte counts neither way. A new connection that ends is a failure.',
+    ],
+    code: { file: 'reused-connection.ts', from: 'isStale(' },
+  },
+  {
+    tests: ['no circuit opens > while there are no descriptors'],
+    contract:
+      'Trouble of the gateway itself counts neither way, and the service is called again as soon as it is over',
+    read: 'docs/errors.md#gateway-exhausted',
+    hints: [
+      'connect() can fail although nothing was sent to the service. Which of its errors are about your own process?',
+      'EMFILE, ENFILE, EADDRNOTAVAIL, ENOBUFS and ENOMEM: answer 503 gateway-exhausted, and do not judge the call.',
+    ],
+    code: { file: 'judged-handler.ts', from: 'function isFailure(' },
+  },
+  {
+    tests: ['no circuit opens > while the process is paused'],
+    contract:
+      'Trouble of the gateway itself counts neither way, and the service is called again as soon as it is over',
+    read: contract,
+    hints: [
+      'The process stood still for longer than timeoutMs, and the answers have arrived. Which runs first, your timer or your reader?',
+      'The timer. Let it wait until the event loop has read the sockets once more (setImmediate), and end the call only if there is still no answer.',
+    ],
+    code: { file: 'forward.ts', from: 'constructor(request' },
+  },
+  {
+    tests: ['no circuit opens > '],
+    contract:
+      'Trouble of the gateway itself counts neither way, and the service is called again as soon as it is over',
+    read: contract,
+    hints: [
+      'Which steps come before the connection to a service, and can one service hold them up for another?',
+      'The look-up of its name and the choice of an address. dns.lookup() has four threads for all names: make one look-up of a name at a time. An address needs more time to accept than the 250 ms that Node gives it.',
+    ],
+    code: { file: 'lookup.ts', from: 'export function lookup(' },
   },
   {
     tests: [
