@@ -90,7 +90,7 @@ export const lostExpiry: Drill = {
     { file: 'fixed-window.lua', marker: "redis.call('PTTL', KEYS[1])", why: 'read on every request' },
     {
       file: 'fixed-window.lua',
-      marker: 'if left < 0 then',
+      marker: 'if left < 0 or left > tonumber(ARGV[1]) then',
       why: 'true for a new counter and for one without an expiry',
     },
     {
