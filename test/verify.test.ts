@@ -126,7 +126,7 @@ describe('a gateway that is right', () => {
   test('in another shape than the reference keeps suites 1 and 2', async () => {
     const { code, text } = await verify('2', '--cmd', plainCommand);
     expect(text).toMatch(
-      /suite 1 {2}kept {2}\d{3} passed, 0 failed\n {2}suite 2 {2}kept {2}\d{3} passed, 0 failed\n/,
+      /suite 1 {2}kept {2}\d{3} passed, 0 failed(?:, \d+ skipped)?\n {2}suite 2 {2}kept {2}\d{3} passed, 0 failed\n/,
     );
     expect(text).toMatch(/It keeps the contract of phase 1 and 2, \d{3} sentences, in \d+ s\.\nNext: /);
     expect(code).toBe(0);
@@ -153,7 +153,13 @@ describe('a gateway that is right', () => {
 });
 
 describe.concurrent('a gateway of the phase before', () => {
-  const steps = phases.slice(1).map((phase, i) => ({ name: phase.name, phase, before: phases[i] as Phase }));
+  // A phase that adds no section to the config accepts the config of the next one.
+  const configOf = ({ folder }: Phase) =>
+    Object.keys(JSON.parse(readFileSync(join(folder, 'gateway.json'), 'utf8')));
+  const steps = phases
+    .slice(1)
+    .map((phase, i) => ({ name: phase.name, phase, before: phases[i] as Phase }))
+    .filter(({ phase, before }) => configOf(phase).length > configOf(before).length);
 
   test.each(steps)('keeps next to nothing of the new suite: $name', async ({ phase, before }) => {
     const number = String(phase.number);
@@ -173,7 +179,7 @@ describe.concurrent('a gateway of the phase before', () => {
       '--sentence',
       'the config',
     );
-    expect(text).toMatch(/suite 2 {2}kept {2}5 passed, 0 failed\n {2}suite 3 {2}open {2}0 passed, [1-9]/);
+    expect(text).toMatch(/suite 2 {2}kept {2}\d passed, 0 failed\n {2}suite 3 {2}open {2}0 passed, [1-9]/);
     expect(code).toBe(1);
   });
 });
