@@ -35,7 +35,7 @@ function get(path: string): string {
 }
 
 describe.concurrent('an idle connection to a service', () => {
-  const unasked = 'nobody asked for this';
+  const unasked = 'not requested';
   const respond = (socket: Socket, body: string) =>
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
 
@@ -52,7 +52,7 @@ describe.concurrent('an idle connection to a service', () => {
   // and has not written it yet, because the crowd keeps it busy. Then the service sends its bytes. A round does not count if
   // half of the crowd has been answered by then, because the request may have been written. Needs /proc of Linux.
   test.skipIf(process.platform !== 'linux')(
-    'gives no client an answer that nobody asked for, whenever the service sends it',
+    'gives no client an answer that was not requested, whenever the service sends it',
     async () => {
       let latest: Socket | undefined;
       const service = await startRawUpstream((socket) => {

@@ -194,7 +194,7 @@ describe('health and log', () => {
   });
 });
 
-describe.concurrent('a log that nobody takes', () => {
+describe.concurrent('a log that is not read', () => {
   const line = 'x'.repeat(8_000);
   const toFullDisk = ['sh', '-c', 'exec "$@" > /dev/full', 'sh'];
 

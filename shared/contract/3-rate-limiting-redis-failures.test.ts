@@ -11,7 +11,7 @@ const noiseMs = 1_500;
 const commandBudgetMs = 200;
 
 const key = { 'X-API-Key': 'the-key' };
-const bucket = 'gateway:{client:somebody}';
+const bucket = 'gateway:{client:client-1}';
 const configWith = (whenRedisFails: 'allow' | 'reject', service: Upstream) =>
   configFor(
     {
@@ -20,7 +20,7 @@ const configWith = (whenRedisFails: 'allow' | 'reject', service: Upstream) =>
         { prefix: '/a', service: 'a', access: 'public' },
         { prefix: '/protected', service: 'a', access: 'protected' },
       ],
-      clients: [{ id: 'somebody', keySha256: [createHash('sha256').update('the-key').digest('hex')] }],
+      clients: [{ id: 'client-1', keySha256: [createHash('sha256').update('the-key').digest('hex')] }],
       trustedProxies: ['127.0.0.1'],
       rateLimit: {
         identified: { limit: 1_000_000, windowMs: 60_000 },
@@ -134,7 +134,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     await send(rejecting, '/a/refused', { headers: key });
     expect(service.begun()).toBe(before);
     const line = await rejecting.waitForLog(({ path }) => path === '/a/refused');
-    expect(line).toMatchObject({ status: 503, refusedBy: 'limit', client: 'somebody' });
+    expect(line).toMatchObject({ status: 503, refusedBy: 'limit', client: 'client-1' });
   });
 
   it('log what they decided without a count', async () => {

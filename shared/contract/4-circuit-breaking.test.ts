@@ -287,7 +287,7 @@ describe('a circuit', () => {
     expect(logged('circuit closed', service)).toMatchObject([{ level: 30 }]);
   });
 
-  it('closes without any traffic: nobody calls, and the log says so in time', async () => {
+  it('closes without any traffic: no call is made, and the log says so in time', async () => {
     const service = newService();
     await trip(service, quick);
     const is = (message: string) => (line: Record<string, unknown>) =>

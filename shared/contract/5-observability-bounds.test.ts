@@ -21,7 +21,7 @@ beforeAll(async () => {
           { prefix: '/a', service: 'a' },
           { prefix: '/locked', service: 'a', access: 'protected' },
         ],
-        clients: [{ id: 'somebody', keySha256: [createHash('sha256').update('the-key').digest('hex')] }],
+        clients: [{ id: 'client-1', keySha256: [createHash('sha256').update('the-key').digest('hex')] }],
         trustedProxies: ['127.0.0.1'],
       },
       5,

@@ -42,7 +42,7 @@ beforeAll(async () => {
           { prefix: '/failing', service: 'failing' },
           { prefix: '/dead', service: 'dead' },
         ],
-        clients: [{ id: 'somebody', keySha256: [digest(key)] }],
+        clients: [{ id: 'client-1', keySha256: [digest(key)] }],
         trustedProxies: ['127.0.0.1'],
         rateLimit: { anonymous: { limit: 2, windowMs: 600_000 } },
         circuitBreaker: { failureThreshold: 1, cooldownMs: 600_000 },

@@ -31,7 +31,7 @@ async function start(whenRedisFails: 'allow' | 'reject', redisUrl: string): Prom
           { prefix: '/a', service: 'a' },
           { prefix: '/locked', service: 'a', access: 'protected' },
         ],
-        clients: [{ id: 'somebody', keySha256: [createHash('sha256').update('the-key').digest('hex')] }],
+        clients: [{ id: 'client-1', keySha256: [createHash('sha256').update('the-key').digest('hex')] }],
         rateLimit: {
           identified: { limit: 3, windowMs: 600_000 },
           anonymous: { limit: 2, windowMs: 600_000 },
@@ -71,7 +71,7 @@ describe('with a limit', () => {
   it('its refusals are counted by client', async () => {
     const reason = 'rate-limited';
     await observed.admin.expectSamples('gateway_refusals_total', {}, [
-      { labels: { stage: 'limit', reason, client: 'somebody' }, value: 2 },
+      { labels: { stage: 'limit', reason, client: 'client-1' }, value: 2 },
       { labels: { stage: 'limit', reason, client: 'anonymous' }, value: 1 },
     ]);
   });
@@ -125,7 +125,7 @@ describe('without its Redis', () => {
       { labels: { class: 'anonymous', decision: 'degraded_rejected' }, value: 3 },
     ]);
     const metrics = await admin.expectSamples('gateway_refusals_total', {}, [
-      { labels: { stage: 'limit', reason, client: 'somebody' }, value: 4 },
+      { labels: { stage: 'limit', reason, client: 'client-1' }, value: 4 },
       { labels: { stage: 'limit', reason, client: 'anonymous' }, value: 3 },
     ]);
     expect(metrics.find('gateway_redis_up')).toEqual(down);

@@ -36,7 +36,7 @@ beforeAll(async () => {
           { prefix: '/broken', service: 'broken' },
           { prefix: '/dead', service: 'dead' },
         ],
-        clients: [{ id: 'somebody', keySha256: [createHash('sha256').update(key).digest('hex')] }],
+        clients: [{ id: 'client-1', keySha256: [createHash('sha256').update(key).digest('hex')] }],
         rateLimit: { identified: { limit: 1, windowMs: 600_000 } },
         circuitBreaker: { failureThreshold: 2, cooldownMs: 600_000 },
       },

@@ -35,7 +35,7 @@ beforeAll(async () => {
           { prefix: '/failing', service: 'failing' },
           { prefix: '/dead', service: 'dead' },
         ],
-        clients: [{ id: 'somebody', keySha256: [createHash('sha256').update(key).digest('hex')] }],
+        clients: [{ id: 'client-1', keySha256: [createHash('sha256').update(key).digest('hex')] }],
         rateLimit: { identified: { limit: 1, windowMs: 600_000 } },
         circuitBreaker: { failureThreshold: 5, cooldownMs: 600_000 },
         serverTiming: true,

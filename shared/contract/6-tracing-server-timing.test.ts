@@ -39,7 +39,7 @@ beforeAll(async () => {
             ...Object.keys(services).map((name) => ({ prefix: `/${name}`, service: name })),
             { prefix: '/locked', service: 'a', access: 'protected' },
           ],
-          clients: [{ id: 'somebody', keySha256: [createHash('sha256').update(key).digest('hex')] }],
+          clients: [{ id: 'client-1', keySha256: [createHash('sha256').update(key).digest('hex')] }],
           rateLimit: { identified: { limit: 2, windowMs: 600_000 } },
           circuitBreaker: { failureThreshold: 2, cooldownMs: 600_000 },
           serverTiming,

@@ -387,7 +387,7 @@ export const routingHints: HintGroup[] = [
     code: { file: 'http-server.ts', from: 'http.maxHeadersCount' },
   },
   {
-    tests: ['a log that nobody takes > '],
+    tests: ['a log that is not read > '],
     contract:
       'If the disk is full, or the reader of stdout reads nothing for half a second, log lines are lost. Requests are still served, and the gateway still stops on a signal.',
     read: 'docs/contract.md#log',
