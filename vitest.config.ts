@@ -18,21 +18,26 @@ const kitTests = [
   'test/workshop.test.ts',
 ];
 
+const phases = listPhases();
+
+// Random byte sequences: many against the newest phase, and the default number against the others.
+const newestPhase = phases.at(-1);
+const anyBytesCases = { ANY_BYTES_CASES: process.env.ANY_BYTES_CASES ?? '20000' };
+
 // One project per suite and phase: the same files, held against another gateway each time.
-const pairs = [...listPairs(listPhases()), ...listWorkspacePairs()].map(
-  ({ phase, suite, project, mustPass }) => ({
-    test: {
-      name: project,
-      include: [`shared/contract/${suite}-*.test.ts`],
-      env: {
-        GATEWAY_COMMAND: JSON.stringify(['node', '--import', 'tsx', join(phase.folder, 'server.ts')]),
-        GATEWAY_LEVEL: String(Math.max(phase.number, suite)),
-      },
-      ...(mustPass ? {} : { runner: './shared/cli/stop-at-first-failure.ts' }),
-      ...timeouts,
+const pairs = [...listPairs(phases), ...listWorkspacePairs()].map(({ phase, suite, project, mustPass }) => ({
+  test: {
+    name: project,
+    include: [`shared/contract/${suite}-*.test.ts`],
+    env: {
+      GATEWAY_COMMAND: JSON.stringify(['node', '--import', 'tsx', join(phase.folder, 'server.ts')]),
+      GATEWAY_LEVEL: String(Math.max(phase.number, suite)),
+      ...(phase === newestPhase ? anyBytesCases : {}),
     },
-  }),
-);
+    ...(mustPass ? {} : { runner: './shared/cli/stop-at-first-failure.ts' }),
+    ...timeouts,
+  },
+}));
 
 export default defineConfig({
   test: {

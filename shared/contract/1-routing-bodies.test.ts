@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { answersIn, connect, send, until } from './harness/client.ts';
+import { answersIn, connect, send, sendRaw, settled, until } from './harness/client.ts';
 import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
 import { type Seen, startRawUpstream, startUpstream, type Upstream } from './harness/upstream.ts';
 
@@ -68,18 +68,6 @@ async function readToEnd(answer: http.IncomingMessage): Promise<number> {
   let bytes = 0;
   for await (const chunk of answer) bytes += (chunk as Buffer).length;
   return bytes;
-}
-
-/** Waits until the number has not changed for a second, and returns it. */
-async function settled(read: () => number): Promise<number> {
-  let last = read();
-  for (let checks = 0; checks < 10; checks++) {
-    await sleep(100);
-    if (read() === last) continue;
-    last = read();
-    checks = 0;
-  }
-  return last;
 }
 
 describe('a method', () => {
@@ -229,21 +217,44 @@ describe('a request body', () => {
     expect(onlySeen().headers).not.toHaveProperty('x-sum');
   });
 
-  test('begins to arrive before the client has finished it', async () => {
-    let received = '';
+  const half = 'x'.repeat(8_192);
+  const inChunks = (part: string) => `${part.length.toString(16)}\r\n${part}\r\n`;
+  test.each([
+    ['longer than 16 KiB', 'Content-Length: 16385', half, `${half}x`, 16_385],
+    ['in chunks', 'Transfer-Encoding: chunked', inChunks('first'), `${inChunks('after')}0\r\n\r\n`, 10],
+  ])('begins to arrive before the client has finished it: %s', async (_, field, first, rest, length) => {
+    let received = 0;
     handle = (request, response) => {
-      request.on('data', (chunk) => {
-        received += chunk;
+      request.on('data', (chunk: Buffer) => {
+        received += chunk.length;
       });
       request.on('end', () => response.end('ok'));
     };
     const client = await connect(gateway);
-    client.socket.write('POST /api/x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst');
-    await until(() => received === 'first', 'the service sees the first half');
-    client.socket.write('after');
+    client.socket.write(`POST /api/x HTTP/1.1\r\nHost: a\r\n${field}\r\n\r\n${first}`);
+    await until(() => received > 0, 'the service sees the first half');
+    client.socket.write(rest);
     await until(() => answersIn(client.received()).length === 1, 'the answer');
     client.socket.destroy();
-    expect(received).toBe('firstafter');
+    expect(received).toBe(length);
+  });
+
+  test.each([2, 16_384])('of %i bytes is read whole before the service is called', async (length) => {
+    const body = randomBytes(length);
+    const before = service.begun();
+    const client = await connect(gateway);
+    client.socket.write(`POST /api/x HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`);
+    client.socket.write(body.subarray(0, -1));
+    // The gateway has had time to call the service when it has served three others.
+    for (let i = 0; i < 3; i++) await send(gateway, '/api/other');
+    expect(service.begun() - before).toBe(3);
+    client.socket.write(body.subarray(-1));
+    await until(() => answersIn(client.received()).length === 1, 'the answer');
+    client.socket.destroy();
+    expect(answersIn(client.received())[0]?.status).toBe(200);
+    const { headers, body: arrived } = service.seen.at(-1) as Seen;
+    expect(headers['content-length']).toBe(String(length));
+    expect(arrived.equals(body)).toBe(true);
   });
 
   test('waits when the service does not read it', async () => {
@@ -362,14 +373,89 @@ describe('an answer', () => {
     expect((await send(gateway, '/raw/x')).text).toBe('until the end');
   });
 
-  test('after interim ones arrives alone', async () => {
-    rawAnswer = (socket) =>
-      socket.write(
-        'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n' +
-          'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+  describe('that is interim', () => {
+    const early =
+      'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nLink: </b.js>\r\nX-Own: caf\xe9\r\n';
+    const final = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+    const ask = async (version: string, answer: string) => {
+      rawAnswer = (socket) => socket.write(Buffer.from(answer, 'latin1'));
+      const request = `GET /raw/x HTTP/${version}\r\nHost: a\r\nConnection: close\r\n\r\n`;
+      return (await sendRaw(gateway, request)).text;
+    };
+
+    test.each([102, 103, 104, 199])('passes with its fields, before the final one: %i', async (status) => {
+      const answers = answersIn(await ask('1.1', `${early.replace('103', String(status))}\r\n${final}`));
+      expect(answers.map((answer) => answer.status)).toEqual([status, 200]);
+      const [interim] = answers;
+      const links = interim?.rawHeaders.filter(
+        (_, i, all) => all[i - 1]?.toLowerCase() === 'link' && i % 2 === 1,
       );
+      expect(links).toEqual(['</a.css>; rel=preload', '</b.js>']);
+      expect(interim?.headers['x-own']).toBe('caf\xe9');
+      expect(answers[1]?.text).toBe('ok');
+    });
+
+    test('passes at once, and several pass in their order', async () => {
+      let finish = () => {};
+      rawAnswer = (socket) => {
+        socket.write('HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n');
+        socket.write('HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </b.css>\r\n\r\n');
+        finish = () => void socket.write(final);
+      };
+      const client = await connect(gateway);
+      client.socket.write('GET /raw/x HTTP/1.1\r\nHost: a\r\n\r\n');
+      await until(() => answersIn(client.received()).length === 3, 'three interim answers');
+      finish();
+      await until(() => answersIn(client.received()).length === 4, 'the final answer');
+      client.socket.destroy();
+      const answers = answersIn(client.received());
+      expect(answers.map(({ status, headers }) => [status, headers.link])).toEqual([
+        [103, '</a.css>'],
+        [102, undefined],
+        [103, '</b.css>'],
+        [200, undefined],
+      ]);
+    });
+
+    test('passes without the fields of its connection and of a body', async () => {
+      const fields = [
+        'Connection: X-Internal, keep-alive',
+        'X-Internal: secret',
+        'Keep-Alive: timeout=99',
+        'Proxy-Authenticate: Basic',
+        'Trailer: X-Sum',
+        'Upgrade: h2c',
+        'Content-Length: 5',
+      ];
+      const answers = answersIn(await ask('1.1', `${early}${fields.join('\r\n')}\r\n\r\n${final}`));
+      expect(answers.map((answer) => answer.status)).toEqual([103, 200]);
+      expect(Object.keys(answers[0]?.headers ?? {})).toEqual(expect.arrayContaining(['link', 'x-own']));
+      const stopped = [
+        'x-internal',
+        'keep-alive',
+        'proxy-authenticate',
+        'trailer',
+        'upgrade',
+        'content-length',
+      ];
+      for (const name of stopped) expect(answers[0]?.headers).not.toHaveProperty(name);
+    });
+
+    // RFC 9110 15.2: HTTP/1.0 does not define 1xx.
+    test('never reaches a client of HTTP/1.0', async () => {
+      const text = await ask('1.0', `${early}\r\nHTTP/1.1 102 Processing\r\n\r\n${final}`);
+      expect(answersIn(text).map(({ status, text }) => [status, text])).toEqual([[200, 'ok']]);
+    });
+  });
+
+  test.each([
+    ['05', 'hello', '5'],
+    ['0005', 'hello', '5'],
+    ['00', '', '0'],
+  ])('of length %s arrives with its length in plain decimal', async (length, body, plain) => {
+    rawAnswer = (socket) => socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${length}\r\n\r\n${body}`);
     const answer = await send(gateway, '/raw/x');
-    expect([answer.status, answer.text]).toEqual([200, 'ok']);
+    expect([answer.headers['content-length'], answer.text]).toEqual([plain, body]);
   });
 
   test('of events streams: the headers come before the first event, every event as it is sent', async () => {

@@ -98,6 +98,30 @@ describe.concurrent('an idle connection to a service', () => {
   );
 });
 
+describe.concurrent('an idle connection of a client', () => {
+  test('is closed after KEEP_ALIVE_TIMEOUT_MS', async () => {
+    const { gateway } = await start(undefined, { KEEP_ALIVE_TIMEOUT_MS: '1000' });
+    const client = await connect(gateway);
+    client.socket.write(get('/api/x'));
+    await until(() => answersIn(client.received()).length === 1, 'an answer');
+    const idleSince = performance.now();
+    await until(() => client.closed(), 'the connection is closed', 20_000);
+    expect(performance.now() - idleSince).toBeGreaterThan(900);
+    await gateway.stop();
+  });
+
+  test('stays open for as long as KEEP_ALIVE_TIMEOUT_MS says', async () => {
+    const { gateway } = await start(undefined, { KEEP_ALIVE_TIMEOUT_MS: '8000' });
+    const client = await connect(gateway);
+    client.socket.write(get('/api/x'));
+    await until(() => answersIn(client.received()).length === 1, 'an answer');
+    const idleSince = performance.now();
+    await until(() => client.closed(), 'the connection is closed', 20_000);
+    expect(performance.now() - idleSince).toBeGreaterThan(7_900);
+    await gateway.stop();
+  });
+});
+
 describe.concurrent('pipelined requests', () => {
   test('reach the service one after the other, each after the answer to the one before', async () => {
     const events: string[] = [];

@@ -18,6 +18,7 @@ import {
   send,
   sendRaw,
   until,
+  writeThenRead,
 } from './harness/client.ts';
 import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
 import { deadUrl, startRawUpstream, startUpstream, type Upstream } from './harness/upstream.ts';
@@ -152,11 +153,11 @@ async function alive(): Promise<void> {
 }
 
 /** A body of `parts` parts, with a pause after each. */
-function slowly(parts: number, pauseMs: number): Readable {
+function slowly(parts: number, pauseMs: number, part = 'part '): Readable {
   return Readable.from(
     (async function* () {
       for (let i = 0; i < parts; i++) {
-        yield 'part ';
+        yield part;
         await sleep(pauseMs);
       }
     })(),
@@ -165,20 +166,32 @@ function slowly(parts: number, pauseMs: number): Readable {
 
 /** Asserts that a client that has sent its request can send the next, unless Connection: close was announced. */
 async function expectInOrder(client: Connection, status: number): Promise<void> {
-  const [answer, ...others] = answersIn(client.received());
-  expect([answer?.status, others]).toEqual([status, []]);
-  if (answer?.headers.connection === 'close') {
-    await until(() => client.closed(), 'the connection is closed as announced');
-    return;
-  }
+  const [answer] = answersIn(client.received());
+  if (answer?.headers.connection === 'close') await expectEnd(client, status);
+  else await expectNext(client, status);
+}
+
+/** Asserts that this was the only answer, that it has announced the end of the connection, and that the end comes. */
+async function expectEnd(client: Connection, status: number): Promise<void> {
+  await until(() => client.closed(), 'the connection is closed');
+  const answers = answersIn(client.received());
+  expect(answers.map(({ status, headers }) => [status, headers.connection])).toEqual([[status, 'close']]);
+}
+
+/** Asserts that this was the only answer, and that the next request on the connection is answered. */
+async function expectNext(client: Connection, status: number): Promise<void> {
   handle = (request, response) => void request.on('end', () => response.end('ok'));
   client.socket.write('GET /api/next HTTP/1.1\r\nHost: a\r\n\r\n');
   await until(
-    () => answersIn(client.received()).length === 2,
+    () => answersIn(client.received()).length > 1,
     'the next request on this connection is answered',
   );
   client.socket.destroy();
-  expect(answersIn(client.received())[1]?.status).toBe(200);
+  const answers = answersIn(client.received());
+  expect(answers.map(({ status, headers }) => [status, headers.connection === 'close'])).toEqual([
+    [status, false],
+    [200, false],
+  ]);
 }
 
 describe('a service that cannot be reached', () => {
@@ -209,13 +222,13 @@ describe('a service that cannot be reached', () => {
   });
 
   test.runIf(process.platform === 'linux')(
-    'within its time makes 504 for an upload, too, and the connection stays in order',
+    'within its time makes 504 for an upload, too, and then the connection is closed',
     async () => {
       const client = await connect(gateway);
       client.socket.write(`POST /silent/x HTTP/1.1\r\nHost: a\r\nContent-Length: ${mebibyte}\r\n\r\n`);
       client.socket.write(Buffer.alloc(mebibyte));
       await until(() => answersIn(client.received()).length === 1, 'an answer');
-      await expectInOrder(client, 504);
+      await expectEnd(client, 504);
     },
   );
 
@@ -286,6 +299,7 @@ describe('a service that answers badly', () => {
     ['status 999', 'upstream-invalid', answering('HTTP/1.1 999 Denied\r\nContent-Length: 0\r\n\r\n')],
     ['status 099', 'upstream-invalid', answering('HTTP/1.1 099 Below\r\nContent-Length: 0\r\n\r\n')],
     ['status 20', 'upstream-invalid', answering('HTTP/1.1 20 Short\r\nContent-Length: 0\r\n\r\n')],
+    ['101 without Upgrade', 'upstream-invalid', answering('HTTP/1.1 101 Switching Protocols\r\n\r\n')],
     [
       '101 that nobody asked for',
       'upstream-invalid',
@@ -442,7 +456,7 @@ describe('a service that takes too long', () => {
     expectProblem(await send(gateway, '/hasty/x', { timeoutMs: 5_000 }), 504, 'upstream-timeout');
   });
 
-  test('gets 504 when it never reads the body, and the client’s connection stays in order', async () => {
+  test('gets 504 when it never reads the body, and then the client’s connection is closed', async () => {
     handle = (request) => void request.pause();
     const size = 32 * mebibyte;
     const client = await connect(gateway);
@@ -450,7 +464,7 @@ describe('a service that takes too long', () => {
     client.socket.write(Buffer.alloc(size));
     await until(() => answersIn(client.received()).length === 1, 'an answer');
     for (const answer of answersIn(client.received())) expectProblem(answer, 504, 'upstream-timeout');
-    await expectInOrder(client, 504);
+    await expectEnd(client, 504);
   });
 
   test('is not blamed while it reads a long upload at its own pace', async () => {
@@ -473,6 +487,27 @@ describe('a service that takes too long', () => {
     const answer = await send(gateway, '/patient/x', { method: 'POST', body });
     expect([answer.status, answer.text]).toEqual([200, 'ok']);
     expect(service.seen[0]?.body.toString()).toBe('part '.repeat(10));
+  });
+
+  test.each([60, 20_000])(
+    'is not blamed while the client sends %i bytes of known length slowly',
+    async (length) => {
+      const part = 'x'.repeat(length / 10);
+      const body = slowly(10, 150, part);
+      const headers = { 'content-length': length };
+      const answer = await send(gateway, '/patient/x', { method: 'POST', headers, body });
+      expect([answer.status, answer.text]).toEqual([200, 'ok']);
+      expect(service.seen[0]?.body.toString()).toBe(part.repeat(10));
+    },
+  );
+
+  test('still has its whole time after a slow upload of known length', async () => {
+    handle = (request, response) => {
+      request.on('end', () => setTimeout(() => response.end('ok'), 500));
+    };
+    const headers = { 'content-length': 25 };
+    const answer = await send(gateway, '/patient/x', { method: 'POST', headers, body: slowly(5, 150) });
+    expect(answer.status).toBe(200);
   });
 
   test('is not blamed while the client stalls for longer than timeoutMs', async () => {
@@ -591,6 +626,22 @@ describe('a client that leaves', () => {
     },
   );
 
+  test.each([5, 16_384])('in the middle of an upload of %i bytes makes no call at all', async (length) => {
+    handle = (_, response) => void response.end('ok');
+    const before = service.begun();
+    const client = await connect(gateway);
+    const path = `/api/half-of-${length}`;
+    client.socket.write(
+      `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n${'x'.repeat(length / 2)}`,
+    );
+    for (let i = 0; i < 3; i++) expect((await send(gateway, '/api/other')).text).toBe('ok');
+    client.socket.destroy();
+    const line = await gateway.waitForLog((entry) => entry.path === path);
+    expect(line).toMatchObject({ route: '/api', service: 'service', status: 499 });
+    expect((await send(gateway, '/api/other')).text).toBe('ok');
+    expect(service.begun() - before).toBe(4);
+  });
+
   test('in the middle of an answer takes it along', async () => {
     handle = (_, response) => {
       response.once('close', () => {
@@ -674,17 +725,17 @@ describe('a service that answers before it has the whole request', () => {
     ],
   ];
 
-  test.each(refusals)('%s is heard, and the client’s connection stays in order', async (_, handler) => {
+  test.each(refusals)('%s is heard, and then the client’s connection is closed', async (_, handler) => {
     handle = handler;
     const client = await connect(gateway);
     client.socket.write(start('/api/x'));
     await until(() => answersIn(client.received()).length === 1, 'the answer comes before the upload ends');
     expect(answersIn(client.received())[0]?.text).toBe('too much');
     client.socket.write(rest);
-    await expectInOrder(client, 413);
+    await expectEnd(client, 413);
   });
 
-  test('is heard by a client that sends everything first, and its connection stays in order', async () => {
+  test('is heard by a client that sends everything first, and its connection stays in order or is closed as announced', async () => {
     handle = (_, response) => void response.writeHead(413).end('too much');
     const client = await connect(gateway);
     client.socket.write(start('/api/x'));
@@ -697,7 +748,7 @@ describe('a service that answers before it has the whole request', () => {
   test.each([
     ['closes', (socket: Socket) => socket.destroy()],
     ['resets', (socket: Socket) => socket.resetAndDestroy()],
-  ])('or rather %s the connection makes 502, and the client’s connection stays in order', async (_, end) => {
+  ])('or rather %s the connection makes 502, and then the client’s connection is closed', async (_, end) => {
     react = (socket) => void end(socket);
     const before = raw.begun();
     const client = await connect(gateway);
@@ -706,22 +757,106 @@ describe('a service that answers before it has the whole request', () => {
     for (const answer of answersIn(client.received())) expectProblem(answer, 502, 'upstream-reset');
     expect(raw.begun() - before).toBe(1);
     client.socket.write(rest);
-    await expectInOrder(client, 502);
+    await expectEnd(client, 502);
   });
 
-  test('does not exist when a route is missing: the upload is refused and the connection stays in order', async () => {
+  test('is heard to the end of a long answer', async () => {
+    const text = 'too much '.repeat(200_000);
+    handle = (_, response) => void response.writeHead(413).end(text);
+    const client = await connect(gateway);
+    client.socket.write(start('/api/x'));
+    await until(() => answersIn(client.received()).length === 1, 'the whole answer', 10_000);
+    expect(answersIn(client.received())[0]?.text).toHaveLength(text.length);
+    client.socket.write(rest);
+    await expectEnd(client, 413);
+  });
+
+  test('does not exist when a route is missing: the upload is refused and the connection is closed', async () => {
     const client = await connect(gateway);
     client.socket.write(start('/unrouted'));
     await until(() => answersIn(client.received()).length === 1, 'the refusal comes before the upload ends');
     client.socket.write(rest);
-    await expectInOrder(client, 404);
+    await expectEnd(client, 404);
   });
 
-  test('is not blamed when it is unreachable: 502, and the connection stays in order', async () => {
+  test('is not blamed when it is unreachable: 502, and the connection is closed', async () => {
     const client = await connect(gateway);
     client.socket.write(start('/dead/x'));
     await until(() => answersIn(client.received()).length === 1, 'the refusal comes before the upload ends');
     client.socket.write(rest);
-    await expectInOrder(client, 502);
+    await expectEnd(client, 502);
+  });
+});
+
+describe('a refused upload', () => {
+  const times = Array.from({ length: 20 }, (_, i) => i);
+  const head = (path: string, length: number) =>
+    `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`;
+  const chunkedHead = (path: string) =>
+    `POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`;
+
+  test.each([
+    ['no route', 404, '/unrouted'],
+    ['an ambiguous path', 400, '/api/../x'],
+    ['an unreachable service', 502, '/dead/x'],
+  ])(
+    'because of %s gets its %i, even if the client reads when it has written 1 MB',
+    async (_, status, path) => {
+      const upload = head(path, 1_000_000) + 'x'.repeat(1_000_000);
+      const answers = await Promise.all(times.map(() => writeThenRead(gateway, upload)));
+      expect(answers.flat().map((answer) => answer.status)).toEqual(times.map(() => status));
+      for (const answer of answers.flat()) expect(answer.headers['content-type']).toMatch(/problem/);
+    },
+  );
+
+  const endings: Array<[what: string, head: string, part: string]> = [
+    ['with a length', head('/unrouted', 1_000_000_000), 'x'],
+    ['in chunks', chunkedHead('/unrouted'), '1\r\nx\r\n'],
+  ];
+
+  test.each(endings)('is not read for more than some seconds: %s, slowly', async (_, begin, part) => {
+    const client = await connect(gateway, { allowHalfOpen: true });
+    client.socket.write(begin);
+    await until(() => answersIn(client.received()).length === 1, 'the refusal');
+    const refused = performance.now();
+    const writing = setInterval(() => client.socket.write(part), 50);
+    await until(() => client.closed(), 'the connection is closed', 10_000).finally(() =>
+      clearInterval(writing),
+    );
+    // 2 s, and room for a busy machine.
+    expect(performance.now() - refused).toBeLessThan(5_000);
+    expect(answersIn(client.received()).map(({ status }) => status)).toEqual([404]);
+  });
+
+  test.each(endings)('is not read without end: %s, as fast as it goes', async (_, begin, part) => {
+    const parts = Buffer.from(part.repeat(10_000));
+    const most = 48 * mebibyte; // more than the buffers of the system hold
+    let taken = 0;
+    const client = await connect(gateway, { allowHalfOpen: true });
+    client.socket.write(begin);
+    const write = () =>
+      client.socket.write(parts, (error) => {
+        if (error || taken >= most) return;
+        taken += parts.length;
+        write();
+      });
+    write();
+    await until(() => client.closed() || taken >= most, 'the connection is closed', 20_000);
+    client.socket.destroy();
+    expect(taken).toBeLessThan(most);
+    expect(answersIn(client.received()).map(({ status }) => status)).toEqual([404]);
+  });
+
+  test.each([
+    ['with a length', 404, `${head('/unrouted', 5)}hello`],
+    ['with a length of 10 KB', 404, head('/unrouted', 10_000) + 'x'.repeat(10_000)],
+    ['in chunks', 404, `${chunkedHead('/unrouted')}5\r\nhello\r\n0\r\n\r\n`],
+    ['with a length, to an unreachable service', 502, `${head('/dead/x', 5)}hello`],
+    ['in chunks, to an unreachable service', 502, `${chunkedHead('/dead/x')}5\r\nhello\r\n0\r\n\r\n`],
+  ])('that comes at once and is small keeps its connection: %s (%i)', async (_, status, bytes) => {
+    const client = await connect(gateway);
+    client.socket.write(bytes);
+    await until(() => answersIn(client.received()).length === 1, 'the refusal');
+    await expectNext(client, status);
   });
 });

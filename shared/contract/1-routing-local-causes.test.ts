@@ -38,10 +38,11 @@ describe.concurrent('trouble of the gateway is not a failure of the service:', {
     },
   );
 
-  it.skipIf(!canLimitDescriptors)(
-    'no descriptors left gives 503 until there are some (Linux only)',
-    async () => {
-      const gateway = await startGateway(configTo({ service: (await startUpstream()).url }));
+  it.skipIf(!canLimitDescriptors).each(['127.0.0.1', 'localhost'])(
+    'no descriptors left gives 503 until there are some, with the service at %s (Linux only)',
+    async (host) => {
+      const { port } = await startUpstream();
+      const gateway = await startGateway(configTo({ service: `http://${host}:${port}` }));
       const answers = await useUpDescriptors(gateway, '/service', 20);
       for (const answer of answers) expectProblem(answer, 503, 'gateway-exhausted');
       const isServed = () =>

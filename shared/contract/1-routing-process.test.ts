@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs';
 import http, { type RequestListener } from 'node:http';
 import net from 'node:net';
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { answersIn, connect, send, sendRaw, until } from './harness/client.ts';
+import { answersIn, connect, send, sendRaw, settled, until } from './harness/client.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
 import { deadUrl, startRawUpstream, startUpstream } from './harness/upstream.ts';
 
@@ -195,7 +196,7 @@ describe('health and log', () => {
 });
 
 describe.concurrent('a log that is not read', () => {
-  const line = 'x'.repeat(8_000);
+  const line = 'x'.repeat(15_000);
   const toFullDisk = ['sh', '-c', 'exec "$@" > /dev/full', 'sh'];
 
   async function start(through?: string[]) {
@@ -203,9 +204,9 @@ describe.concurrent('a log that is not read', () => {
     return startGateway(configTo(service.url), { through });
   }
 
-  /** Produces 4 MB of log, more than any pipe buffers. */
-  async function fill(gateway: Gateway) {
-    for (let i = 0; i < 500; i += 10) {
+  /** Produces lines of 15 kB. 100 are more than any pipe buffers. */
+  async function fill(gateway: Gateway, lines = 500) {
+    for (let i = 0; i < lines; i += 10) {
       const answers = await Promise.all(Array.from({ length: 10 }, () => send(gateway, `/api/${line}`)));
       expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
     }
@@ -214,15 +215,26 @@ describe.concurrent('a log that is not read', () => {
   test('arrives as a whole, when its reader is only slow', async () => {
     const gateway = await start();
     gateway.readSlowly(Infinity);
-    await fill(gateway);
+    await fill(gateway, 100);
     const stopped = gateway.stop();
     gateway.readSlowly(30);
     const { code, ms } = await stopped;
     expect(code).toBe(0);
     expect(ms).toBeLessThan(atOnceMs);
     const messages = gateway.log().map(({ msg }) => msg);
-    expect(messages.filter((msg) => msg === 'request')).toHaveLength(500);
+    expect(messages.filter((msg) => msg === 'request')).toHaveLength(100);
     expect(messages.at(-1)).toBe('stopping');
+  });
+
+  test('holds up the stop for 3 s at most, when its reader is too slow', async () => {
+    const gateway = await start();
+    gateway.readSlowly(Infinity);
+    await fill(gateway);
+    const stopped = gateway.stop();
+    gateway.readSlowly(80); // all of it would take about 9 s
+    const { code, ms } = await stopped;
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(atOnceMs);
   });
 
   test('costs no request and no stop, when its reader is stuck', async () => {
@@ -259,12 +271,45 @@ describe.concurrent('a log that is not read', () => {
 describe.concurrent('a signal to stop', () => {
   const get = 'GET /api/x HTTP/1.1\r\nHost: a\r\n\r\n';
 
-  async function start(handler?: RequestListener) {
+  async function start(handler?: RequestListener, env: Record<string, string> = {}) {
     const service = await startUpstream(handler);
-    return { service, gateway: await startGateway(configTo(service.url)) };
+    return { service, gateway: await startGateway(configTo(service.url), { env }) };
   }
 
-  // First, because it takes the longest.
+  // The first two, because they take the longest. A delay of more than 10 s, because frameworks limit their hooks.
+  test('is followed by DRAIN_DELAY_MS in which requests are served as before, and then by the drain', async () => {
+    const delayMs = 11_000;
+    let finish = () => {};
+    const { gateway, service } = await start(
+      (request, response) => {
+        if (request.url === '/slow') finish = () => response.end('finished');
+        else response.end('ok');
+      },
+      { DRAIN_DELAY_MS: String(delayMs) },
+    );
+    const slow = send(gateway, '/api/slow', { timeoutMs: 30_000 });
+    const kept = await connect(gateway);
+    kept.socket.write(get);
+    await until(() => answersIn(kept.received()).length === 1, 'an answer on a connection that is kept');
+    await until(() => service.begun() === 2, 'the slow request is in flight');
+
+    const stopped = gateway.stop();
+    const signalledAt = performance.now();
+    await gateway.waitForLog((line) => line.msg === 'stopping');
+    const elapsed = () => performance.now() - signalledAt;
+    while (elapsed() < delayMs - 2_000) {
+      expect((await send(gateway, '/api/x')).status).toBe(200);
+      await sleep(100); // a request ten times a second
+    }
+    kept.socket.write(get);
+    await until(() => answersIn(kept.received()).length === 2, 'another answer on the kept connection');
+    await until(() => isRefused(gateway), 'new connections are refused');
+    expect(elapsed()).toBeGreaterThan(delayMs - 50);
+    finish();
+    expect((await slow).text).toBe('finished');
+    expect(await stopped).toMatchObject({ code: 0, signal: null });
+  });
+
   test('waits 10 s at most for a request that never ends', async () => {
     const { gateway, service } = await start(() => {});
     const client = await connect(gateway);
@@ -301,6 +346,53 @@ describe.concurrent('a signal to stop', () => {
     expect(code).toBe(0);
     expect(ms).toBeLessThan(atOnceMs);
     await until(() => mute.closed(), 'the connection is closed');
+  });
+
+  // Node does not count such a connection as idle: it waits for the rest of the header fields.
+  test('does not wait for the rest of a request header, on new and on kept connections', async () => {
+    const { gateway } = await start();
+    const half = 'GET /api/x HTTP/1.1\r\nHo';
+    const fresh = await connect(gateway);
+    fresh.socket.write(half);
+    const kept = await connect(gateway);
+    kept.socket.write(get);
+    await until(() => answersIn(kept.received()).length === 1, 'an answer on a connection that is kept');
+    kept.socket.write(half);
+    expect((await send(gateway, '/health')).status).toBe(200); // by now the gateway has read both halves
+    const { code, ms } = await gateway.stop();
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(atOnceMs);
+    await until(() => fresh.closed() && kept.closed(), 'both connections are closed');
+  });
+
+  // More answers than the connection buffers. Each is so small that the gateway has its end before the client has read it.
+  test('sends every answer that has begun to its last byte, however late the client reads it', async () => {
+    const { gateway, service } = await start((_, response) => void response.end('a'.repeat(12_000)));
+    const client = await connect(gateway);
+    client.socket.pause();
+    client.socket.write(get.repeat(1_000));
+    await until(() => service.begun() > 0, 'the service is called');
+    await settled(service.begun);
+    const mute = await connect(gateway);
+    const stopped = gateway.stop();
+    await until(() => mute.closed(), 'a connection without a request is closed, after half a second');
+    await sleep(100); // two checks of the gateway
+    client.socket.resume();
+    expect((await stopped).code).toBe(0);
+    await until(() => client.closed(), 'the connection is closed');
+    const lengths = answersIn(client.received()).map(({ body }) => body.length);
+    expect(lengths).toEqual(Array(service.begun()).fill(12_000));
+    expect(client.received().endsWith('a')).toBe(true);
+  });
+
+  test('ends the process at once when it comes a second time, even during DRAIN_DELAY_MS', async () => {
+    const { gateway } = await start(undefined, { DRAIN_DELAY_MS: '300000' });
+    const first = gateway.stop();
+    await gateway.waitForLog((line) => line.msg === 'stopping');
+    const { signal, ms } = await gateway.stop();
+    expect(signal).toBe('SIGTERM');
+    expect(ms).toBeLessThan(atOnceMs);
+    await first;
   });
 
   // After SIGCONT the stopped gateway finds the connection, the bytes on it and SIGTERM at the same moment. Which of

@@ -65,6 +65,18 @@ describe('environment', () => {
   });
 });
 
+describe.each([
+  ['DRAIN_DELAY_MS', ['soon', '-1', '1.5', '300001']],
+  ['KEEP_ALIVE_TIMEOUT_MS', ['long', '999', '1000.5', '86400001']],
+])('the environment variable %s', (name, values) => {
+  test.each(values)('stops the start and is named when it is %s', async (value) => {
+    const { code, stderr } = await startAndFail(properConfig(), { env: { [name]: value } });
+    expect(code).toBe(1);
+    expect(stderr).toContain(name);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+});
+
 describe('a config', () => {
   // Some editors write one. JSON.parse() refuses it, and the message does not show it.
   test('may begin with a byte order mark', async () => {
@@ -180,6 +192,57 @@ describe('a bad config', () => {
     const lines = stderr.split(/\r?\n/).map((line) => line.trim());
     const fields = lines.filter((line) => line.startsWith('routes[')).map((line) => line.split(':', 1)[0]);
     expect({ fields, stderr }).toEqual({ fields: ['routes[0].prefix', 'routes[1].prefix'], stderr });
+  });
+
+  // JSON.parse() takes the last one silently. The text of the first may be what its author sees.
+  test.each<[where: string, from: string, to: string, field: string]>([
+    ['at the top', '"routes": [', '"routes": [], "routes": [', 'routes'],
+    ['in a section', '"orders": {', '"orders": 1,\n"orders": {', 'services.orders'],
+    [
+      'with the same value',
+      '"timeoutMs": 1000',
+      '"timeoutMs": 1000, "timeoutMs": 1000',
+      'services.orders.timeoutMs',
+    ],
+    ['in a list', '"prefix": "/b"', '"prefix": "/b",\n"prefix": "/c"', 'routes[1].prefix'],
+    ['with an escape', '"prefix": "/b"', '"\\u0070refix": "/c",\n"prefix": "/b"', 'routes[1].prefix'],
+  ])('with a key that occurs twice is refused, and the key is named: %s', async (_where, from, to, field) => {
+    const config = configFor({
+      services: { orders: { url: 'http://127.0.0.1:4002', timeoutMs: 1_000 } },
+      routes: [
+        { prefix: '/a', service: 'orders' },
+        { prefix: '/b', service: 'orders' },
+      ],
+    });
+    const text = JSON.stringify(config, null, 2);
+    expect(text).toContain(from);
+    await expectRefused(
+      text.replace(from, () => to),
+      [`${field}: `],
+    );
+  });
+
+  test('names both lines of a key that occurs twice, beside every other mistake, and not its value', async () => {
+    const config = properConfig();
+    config.services.inventory.timeoutMs = 'soon';
+    const text = JSON.stringify(config, null, 2).replace('"routes": [', '"routes": "s3cret",\n$&');
+    const line = text.slice(0, text.indexOf('s3cret')).split('\n').length;
+    await expectRefused(text, [
+      'services.inventory.timeoutMs: ',
+      new RegExp(`^ *routes: .*\\b${line} and ${line + 1}$`),
+    ]);
+    const { stderr } = await startAndFail(text);
+    expect(stderr).not.toContain('s3cret');
+  });
+
+  test('that is nested 100,000 deep is refused', async () => {
+    await expectRefused(`{ "services": ${'['.repeat(100_000)}${']'.repeat(100_000)} }`, ['services: ']);
+  });
+
+  test('has a prefix that is set twice named with both places', async () => {
+    const config = properConfig();
+    config.routes.push({ ...config.routes[0], service: 'orders' });
+    await expectRefused(config, [/^ *routes\[2\]\.prefix: .*\broutes\[0\].*"\/api\/inventory"/]);
   });
 
   test('with sections of later phases is refused', async () => {

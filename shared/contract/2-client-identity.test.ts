@@ -1,8 +1,16 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, expectProblem, type SendOptions, send, sendRaw } from './harness/client.ts';
+import {
+  type Answer,
+  expectProblem,
+  type SendOptions,
+  send,
+  sendRaw,
+  writeThenRead,
+} from './harness/client.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
+import { expectFair, startLoadProcess, uploadsInChunksOf } from './harness/load.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
 
 // Every key contains this word, so that one search finds any key where no key may appear.
@@ -399,6 +407,28 @@ describe('a refused upload', () => {
     agent.destroy();
   });
 
+  it.each([
+    ['an unknown key', key(unknownKey)],
+    ['no key', {}],
+  ])('answers 401 to %s, even if the client reads when it has written 1 MB', async (_what, options) => {
+    const fields = Object.entries(options.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`);
+    const upload =
+      `POST /vault/1 HTTP/1.1\r\nHost: gateway\r\nContent-Length: ${megabyte.length}\r\n${fields.join('')}\r\n` +
+      megabyte;
+    const times = Array.from({ length: 20 }, () => upload);
+    const answers = await unheard(() => Promise.all(times.map((bytes) => writeThenRead(gateway, bytes))));
+    expect(answers.map((all) => all.map(({ status }) => status))).toEqual(times.map(() => [401]));
+  });
+
+  it('in chunks of 1 byte makes other clients wait at most twice as long as in chunks of 64 KiB', {
+    timeout: 180_000,
+  }, async () => {
+    await expectFair(gateway, '/api/inventory/1', await startLoadProcess(), {
+      usual: uploadsInChunksOf(65_536, '/vault/x'),
+      unusual: uploadsInChunksOf(1, '/vault/x'),
+    });
+  });
+
   it('takes nothing in the body for a request', async () => {
     const inner = 'GET /api/inventory/smuggled HTTP/1.1\r\nHost: gateway\r\n\r\n'.repeat(2_000);
     const { text } = await sendRaw(
@@ -577,10 +607,12 @@ describe('the config', () => {
     );
     const { code, stderr } = await startAndFail(config);
     expect(code).toBe(1);
-    expect(stderr).toContain('clients[1].id');
-    expect(stderr).toContain('clients[2].keySha256[1]');
-    expect(stderr).toContain('clients[3].keySha256[0]');
+    // Each with the place that has it first.
+    expect(stderr).toMatch(/^ *clients\[1\]\.id: .*\bclients\[0\].*"one"/m);
+    expect(stderr).toMatch(/^ *clients\[2\]\.keySha256\[1\]: .*\bclients\[2\]\.keySha256\[0\]/m);
+    expect(stderr).toMatch(/^ *clients\[3\]\.keySha256\[0\]: .*\bclients\[0\]\.keySha256\[0\]/m);
     expect(stderr).toContain('clients[4].keySha256[0]');
+    for (const text of ['one', 'another', 'twice']) expect(stderr).not.toContain(digest(text));
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 

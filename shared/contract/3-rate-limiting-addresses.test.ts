@@ -149,6 +149,49 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     ]);
   });
 
+  it('may have ports: they are no part of an address', async () => {
+    await expectOneBucket('203.0.113.60', '203.0.113.60:4711', '203.0.113.60:1');
+    await expectOneBucket('2001:db8:60::1', '[2001:db8:60::1]:443', '[2001:db8:60::1]', '[2001:DB8:60::2]:1');
+    await expectOneBucket(
+      '203.0.113.61, 10.1.2.3:443',
+      '203.0.113.61:50123, [2001:db8:ffff::1]:443, 10.1.2.3',
+      '6.6.6.6:1, 203.0.113.61:2, [2001:db8:ffff::1]',
+    );
+    const before = service.seen.length;
+    await from('203.0.113.62:50123');
+    await from('203.0.113.62:50123, [2001:db8:ffff::1]:443, 10.1.2.3:80');
+    await from('[2001:db8:62::1]:443');
+    expect(toldSince(before)).toEqual([
+      '203.0.113.62, 127.0.0.1',
+      '203.0.113.62, 2001:db8:ffff::1, 10.1.2.3, 127.0.0.1',
+      '2001:db8:62::1, 127.0.0.1',
+    ]);
+  });
+
+  it('that has a member which is no address tells the service the peer', async () => {
+    const before = service.seen.length;
+    for (const value of ['unknown', 'garbage, 10.1.2.3', '203.0.113.63, <script>, 10.1.2.3', ',,'])
+      await from(value);
+    expect(toldSince(before)).toEqual(Array(4).fill('127.0.0.1'));
+  });
+
+  it.each([
+    ['203.0.113.80', '203.0.113.80'],
+    ['6.6.6.6, 203.0.113.81:4711, 10.1.2.3', '203.0.113.81'],
+    ['::FFFF:203.0.113.82', '203.0.113.82'],
+    ['[2001:db8:1:80::7]:443', '2001:db8:1:80::/64'],
+    ['fe80::1%eth0.100', 'fe80:0:0:0::/64'],
+    ['unknown', '127.0.0.1'],
+  ])('decides about the address in the log: %s', async (value, address) => {
+    const path = `/a/logged-${address.replaceAll('/', '-')}`;
+    await send(behindProxy, path, { headers: { 'X-Forwarded-For': value } });
+    const missing = path.replace('/a/', '/missing/');
+    await send(behindProxy, missing, { headers: { 'X-Forwarded-For': value } });
+    for (const logged of [path, missing]) {
+      expect(await behindProxy.waitForLog((line) => line.path === logged)).toMatchObject({ address });
+    }
+  });
+
   it('brings X-Forwarded-Proto and X-Forwarded-Host along, as the client of the proxy saw them', async () => {
     const before = service.seen.length;
     const said = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'shop.example' };
@@ -174,8 +217,10 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     ['too few parts', '1.2.3'],
     ['too many parts', '1.2.3.4.5'],
     ['a part over 255', '999.1.1.1'],
-    ['a port', '203.0.113.60:4711'],
-    ['a port after IPv6', '[2001:db8::60]:4711'],
+    ['a port that is none', '203.0.113.60:http'],
+    ['a port of six digits', '203.0.113.60:123456'],
+    ['a bracket', '[2001:db8::60'],
+    ['brackets around a word', '[x]:4711'],
     ['a bad mapped address', '::ffff:999.1.1.1'],
     ['colons', ':::'],
     ['two gaps', '2001:db8::1::2'],
@@ -183,6 +228,7 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     ['a zone with a dot', 'fe80::1%eth0.100'],
     ['a zone of an odd name', 'fe80::1%}{*'],
     ['a hidden name', '_hidden'],
+    ['a number', '0x0a000001, 10.1'],
     ['quotes', '"203.0.113.60"'],
     ['markup at the right end', '203.0.113.60, <script>'],
     ['the marks of a Redis key', '*}{'],
@@ -195,6 +241,88 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     const first = counted(await from(value));
     expect(first).toBeGreaterThanOrEqual(1);
     expect(counted(await from(value))).toBe(first + 1);
+  });
+});
+
+describe('X-Forwarded-Proto, -Host and -Port from trusted proxies', () => {
+  const client = '203.0.113.90';
+
+  /** What the service gets for what the peer has sent, with X-Forwarded-For of one proxy, or as given. */
+  async function told(
+    fields: { proto?: string | string[]; host?: string | string[]; port?: string | string[]; for?: string },
+    gateway = behindProxy,
+  ) {
+    const headers: http.OutgoingHttpHeaders = {
+      Host: 'own.example',
+      'X-Forwarded-For': fields.for ?? client,
+    };
+    if (fields.proto !== undefined) headers['X-Forwarded-Proto'] = fields.proto;
+    if (fields.host !== undefined) headers['X-Forwarded-Host'] = fields.host;
+    if (fields.port !== undefined) headers['X-Forwarded-Port'] = fields.port;
+    const before = service.seen.length;
+    expect((await send(gateway, '/a/1', { headers })).status).toBe(200);
+    const seen = service.seen[before]?.headersDistinct;
+    return ['proto', 'host', 'port'].map((name) => seen?.[`x-forwarded-${name}`]?.join(' and '));
+  }
+
+  it('are passed on', async () => {
+    expect(await told({ proto: 'https', host: 'shop.example:8443', port: '8443' })).toEqual([
+      'https',
+      'shop.example:8443',
+      '8443',
+    ]);
+  });
+
+  it('are read at the member that belongs to the client', async () => {
+    const one = { proto: 'https, http', host: 'shop.example, inner', port: '443, 8080' };
+    // One trusted hop, the peer: the last member. The first one is what the client has written.
+    expect(await told(one)).toEqual(['http', 'inner', '8080']);
+    const two = { ...one, for: `${client}, 10.1.2.3` };
+    expect(await told(two)).toEqual(['https', 'shop.example', '443']);
+    expect(await told({ ...two, proto: `http, ${one.proto}`, host: `evil, ${one.host}` })).toEqual([
+      'https',
+      'shop.example',
+      '443',
+    ]);
+    const lines = { proto: ['https', 'http'], host: ['shop.example', 'inner'], port: ['443', '8080'] };
+    expect(await told({ ...lines, for: `${client},10.1.2.3` })).toEqual(['https', 'shop.example', '443']);
+    // The client is the first trusted address if all are trusted.
+    expect(await told({ ...one, for: '10.9.9.9, 10.1.2.3' })).toEqual(['https', 'shop.example', '443']);
+  });
+
+  it('may have fewer members than there are proxies: the first one counts', async () => {
+    const three = `${client}, 10.1.2.3, 10.9.9.9`;
+    expect(await told({ proto: 'https, http', host: 'shop.example', port: '443', for: three })).toEqual([
+      'https',
+      'shop.example',
+      '443',
+    ]);
+  });
+
+  it('count without X-Forwarded-For, too, and when it has no address', async () => {
+    const fields = { proto: 'https', host: 'shop.example', port: '443' };
+    for (const value of ['', 'unknown']) {
+      expect(await told({ ...fields, for: value })).toEqual(['https', 'shop.example', '443']);
+    }
+  });
+
+  it.each([
+    ['nothing', { proto: '', host: '', port: '' }],
+    ['other schemes, hosts and ports', { proto: 'ftp', host: 'a b', port: 'http' }],
+    ['markup', { proto: '<script>', host: '<script>', port: '<script>' }],
+    ['values out of range', { proto: 'httpss', host: 'user@shop.example', port: '0' }],
+    [
+      'a garbled member for the client',
+      { proto: 'http?, https', host: '/, b', port: '-1, 443', for: `${client}, 10.1.2.3` },
+    ],
+    ['no fields', {}],
+  ])('are replaced by those of the connection if they are not usable: %s', async (_, fields) => {
+    expect(await told(fields)).toEqual(['http', 'own.example', undefined]);
+  });
+
+  it('are dropped if the peer is not trusted', async () => {
+    const fields = { proto: 'https', host: 'shop.example', port: '443' };
+    expect(await told(fields, onItsOwn)).toEqual(['http', 'own.example', undefined]);
   });
 });
 

@@ -12,6 +12,9 @@ const commandBudgetMs = 200;
 
 const key = { 'X-API-Key': 'the-key' };
 const bucket = 'gateway:{client:client-1}';
+// Values that expire: the gateway replaces one that does not.
+const list = "redis.call('RPUSH', KEYS[1], 'x') redis.call('PEXPIRE', KEYS[1], 60000)";
+const noNumber = "redis.call('SET', KEYS[1], 'many', 'PX', 60000)";
 const configWith = (whenRedisFails: 'allow' | 'reject', service: Upstream) =>
   configFor(
     {
@@ -170,17 +173,15 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
       expect(ms).toBeLessThan(commandBudgetMs + 2 * noiseMs);
     }
     await both((gateway) => expectAtOnce(gateway, 300));
-    await expectOutages('redis lost', 'redis found', 'redis lost');
   });
 
   it('limit again soon after it was restarted, though it has forgotten the script', async () => {
     await redis.restart();
     await both((gateway) => counts(gateway));
-    await expectOutages('redis lost', 'redis found', 'redis lost', 'redis found');
     expect(await redis.command('PTTL', bucket)).toBeGreaterThan(0);
   });
 
-  it('wait for a frozen one once, for the budget at most, and never again', async () => {
+  it('wait for a frozen one for the budget at most, and not at all when it is lost', async () => {
     redis.freeze();
     await both(async (gateway) => {
       const first = await Promise.all(Array.from({ length: 10 }, () => timed(() => ask(gateway))));
@@ -195,26 +196,18 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
       await expectAtOnce(gateway, 1_500);
       expect((await send(gateway, '/health')).status).toBe(200);
     });
-    await expectOutages('redis lost', 'redis found', 'redis lost', 'redis found', 'redis lost');
   });
 
   it('limit again when it goes on', async () => {
     redis.thaw();
     await both((gateway) => counts(gateway));
-    await expectOutages(
-      'redis lost',
-      'redis found',
-      'redis lost',
-      'redis found',
-      'redis lost',
-      'redis found',
-    );
     const found = allowing.log().find(({ msg }) => msg === 'redis found');
     expect(found).toMatchObject({ level: 30 });
   });
 
   it('ask no service for a client that left while they waited for a frozen one', async () => {
     const before = service.begun();
+    let served = 0;
     redis.freeze();
     const frozen = both(async (gateway) => {
       const client = await connect(gateway);
@@ -222,19 +215,23 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
       client.socket.destroy();
       const line = await gateway.waitForLog(({ path }) => path === '/a/left');
       expect(line).toMatchObject({ status: 499 });
-      // After `redis lost` no request waits. A wrongly kept one would reach the service before the next call does.
-      await until(() => outages(gateway).at(-1) === 'redis lost', 'the log says redis lost');
-      expectFailPath(gateway, await ask(gateway));
+      // When Redis is lost no request waits. A wrongly kept one would reach the service before the next call does.
+      await until(async () => {
+        const { result, ms } = await timed(() => ask(gateway));
+        expectFailPath(gateway, result);
+        if (gateway === allowing) served++;
+        return ms < 0.75 * commandBudgetMs;
+      }, 'Redis is lost');
     });
     await frozen.finally(() => redis.thaw());
     const calls = service.begun() - before;
     await both((gateway) => counts(gateway));
-    expect(calls, 'calls, one of them for a client that stayed').toBe(1);
+    expect(calls, 'calls for clients that stayed').toBe(served);
   });
 
   it.each([
-    ['a counter of another type', ['RPUSH', bucket, 'x'], ['DEL', bucket]],
-    ['a counter that is no number', ['SET', bucket, 'many'], ['DEL', bucket]],
+    ['a counter of another type', ['EVAL', list, '1', bucket], ['DEL', bucket]],
+    ['a counter that is no number', ['EVAL', noNumber, '1', bucket], ['DEL', bucket]],
     ['no memory left', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
     ['a replica that may not write', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
   ])('take an error of Redis for a failure: %s', async (_what, spoil, mend) => {
@@ -313,13 +310,13 @@ describe.skipIf(!redisAvailable)('one counter of Redis that cannot count', () =>
   }
 
   it.each([
-    ['a list', 'RPUSH', 'x'],
-    ['no number', 'SET', 'many'],
-  ])('degrades its own client only, and is no outage: %s', async (_what, command, value) => {
+    ['a list', list],
+    ['no number', noNumber],
+  ])('degrades its own client only, and is no outage: %s', async (_what, script) => {
     for (let attempt = 1; ; attempt++) {
       const before = await settle();
       const [own, other] = [newAddress(), newAddress()];
-      await redis.command(command, `gateway:{address:${own}}`, value);
+      await redis.command('EVAL', script, '1', `gateway:{address:${own}}`);
       const answers: Answer[] = [];
       for (const gateway of [allowing, rejecting, allowing, rejecting, allowing]) {
         const answer = await ask(gateway, own);

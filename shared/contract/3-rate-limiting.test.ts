@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, expectProblem, type SendOptions, send, until } from './harness/client.ts';
+import {
+  type Answer,
+  expectProblem,
+  type SendOptions,
+  send,
+  until,
+  writeThenRead,
+} from './harness/client.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
 import { type RedisServer, redisAvailable, startRedis } from './harness/redis.ts';
 import { deadUrl, startUpstream, type Upstream } from './harness/upstream.ts';
@@ -224,6 +231,18 @@ describe.each([
         expect((await ask('/health', { agent })).json()).toEqual({ status: 'ok' });
         agent.destroy();
       });
+
+      it('refuses an upload over the limit with an answer for a client that writes 1 MB first', async () => {
+        const { key: headers } = newClient();
+        await Promise.all(Array.from({ length: 10 }, () => ask('/inventory/200', { headers })));
+        const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+        const upload =
+          `POST /inventory/200 HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n${fields.join('')}\r\n` +
+          'x'.repeat(1_000_000);
+        const answers = await Promise.all(Array.from({ length: 20 }, () => writeThenRead(gateway, upload)));
+        expect(answers.map((all) => all.length)).toEqual(answers.map(() => 1));
+        for (const answer of answers.flat()) expectLimited(answer);
+      });
     });
 
     describe('the fields', () => {
@@ -419,6 +438,10 @@ describe('the config', () => {
       '::1',
       '2001:db8::/32',
       '192.0.2.1',
+      '0.0.0.0/0',
+      '::/0',
+      '::ffff:0:0/96', // all of IPv4
+      '::ffff:10.0.0.0/104',
     ];
     const config = configFor(
       {
@@ -429,6 +452,7 @@ describe('the config', () => {
           identified: { limit: 0, windowMs: -5 },
           anonymous: { limit: 1.5, windowMs: '60000' },
           whenRedisFails: 'maybe',
+          keyPrefix: 'live test',
         },
       },
       3,
@@ -444,7 +468,8 @@ describe('the config', () => {
       expect(stderr).toContain(`rateLimit.${field}`);
     }
     expect(stderr).toContain('rateLimit.whenRedisFails');
-    const good = [0, 15, 16, 17];
+    expect(stderr).toContain('rateLimit.keyPrefix');
+    const good = [0, 15, 16, 17, 21];
     for (const index of trustedProxies.keys()) {
       const named = stderr.includes(`trustedProxies[${index}]`);
       expect(named, `trustedProxies[${index}] is named`).toBe(!good.includes(index));
@@ -495,6 +520,7 @@ describe('the config', () => {
     ['http://:canary-password@127.0.0.1:6379', 'redis://'],
     ['127.0.0.1:6379', 'redis://'],
     ['not a url', 'redis://'],
+    ['redis://', 'host'],
     ['redis://:canary-password@127.0.0.1:6379/counters', 'database'],
     ['redis://:canary-password@127.0.0.1:6379?db=counters', 'database'],
   ])('is refused with REDIS_URL=%s, and told what belongs there: %s', async (url, word) => {

@@ -175,13 +175,17 @@ describe.concurrent('no circuit opens', { timeout: 90_000 }, () => {
     await own.stop();
   });
 
-  it.skipIf(!canLimitDescriptors)('while there are no descriptors left (Linux only)', async () => {
-    const own = await startGateway(configTo({ service: (await startUpstream()).url }));
-    const answers = await useUpDescriptors(own, '/service', 20);
-    for (const answer of answers) expectProblem(answer, 503, 'gateway-exhausted');
-    await expectUntouched(own, 'service');
-    await own.stop();
-  });
+  it.skipIf(!canLimitDescriptors).each(['127.0.0.1', 'localhost'])(
+    'while there are no descriptors left, with the service at %s (Linux only)',
+    async (host) => {
+      const { port } = await startUpstream();
+      const own = await startGateway(configTo({ service: `http://${host}:${port}` }));
+      const answers = await useUpDescriptors(own, '/service', 20);
+      for (const answer of answers) expectProblem(answer, 503, 'gateway-exhausted');
+      await expectUntouched(own, 'service');
+      await own.stop();
+    },
+  );
 
   it.skipIf(!namespacesAvailable)(
     'while the first of two addresses accepts late and the second refuses (Linux only, as root)',

@@ -2,7 +2,15 @@ import { createHash } from 'node:crypto';
 import http from 'node:http';
 import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, expectProblem, type SendOptions, send, sendRaw, until } from './harness/client.ts';
+import {
+  type Answer,
+  expectProblem,
+  type SendOptions,
+  send,
+  sendRaw,
+  until,
+  writeThenRead,
+} from './harness/client.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
 import { type RedisServer, redisAvailable, startRedis } from './harness/redis.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
@@ -29,7 +37,7 @@ let redis: RedisServer | undefined;
 let gateway: Gateway;
 /** Another process with the same services; its cooldown is short. */
 let quick: Gateway;
-const keys = ['key-a', 'key-b', 'key-c'];
+const keys = ['key-a', 'key-b', 'key-c', 'key-d'];
 
 async function startService(name: string): Promise<Service> {
   let behaviour = status(200);
@@ -266,6 +274,15 @@ describe('a circuit', () => {
     agent.destroy();
   });
 
+  it('refuses an upload with an answer for a client that writes 1 MB first', async () => {
+    const service = newService();
+    await trip(service);
+    const upload = `POST ${service.target} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(1_000_000)}`;
+    const answers = await Promise.all(Array.from({ length: 20 }, () => writeThenRead(gateway, upload)));
+    expect(answers.map((all) => all.length)).toEqual(answers.map(() => 1));
+    for (const answer of answers.flat()) expectOpen(answer);
+  });
+
   it('leaves the health check alone', async () => {
     await trip(newService());
     expect((await send(gateway, '/health')).status).toBe(200);
@@ -497,7 +514,7 @@ describe.concurrent('what a client does counts neither way:', () => {
   });
 
   it.each([
-    ['with a length', 'Content-Length: 1000\r\n\r\nthe beginning'],
+    ['with a length', 'Content-Length: 100000\r\n\r\nthe beginning'],
     ['in chunks', 'Transfer-Encoding: chunked\r\n\r\nd\r\nthe beginning\r\n'],
   ])('it leaves within its upload %s', async (_how, rest) => {
     const service = newService();
@@ -548,7 +565,7 @@ describe.concurrent('what a client does counts neither way:', () => {
   it('it uploads so slowly that the service cannot answer in time', async () => {
     const service = newHastyService();
     service.behave(whenComplete);
-    const request = `POST ${service.target} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 1000\r\n\r\nthe beginning`;
+    const request = `POST ${service.target} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 100000\r\n\r\nthe beginning`;
     const sockets = await Promise.all(Array.from({ length: 2 * threshold }, () => connectAndSend(request)));
     await until(() => service.upstream.begun() === 2 * threshold, 'all uploads have reached the service');
     const later = Date.now() + 3 * hastyMs;
@@ -566,6 +583,30 @@ describe.concurrent('what a client does counts neither way:', () => {
         `POST ${service.target} HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nZZ\r\n`,
       );
       expect(text).not.toMatch(/^HTTP\/1\.1 [25]/);
+    }
+    await expectFailures(service, 0);
+  });
+
+  it('it sends chunks that are more framing than data', async () => {
+    const service = newService();
+    let closed = 0;
+    service.behave((request, response) => {
+      response.on('close', () => closed++);
+      whenComplete(request, response);
+    });
+    for (let i = 1; i <= 2 * threshold; i++) {
+      const client = await connectAndSend(
+        `POST ${service.target} HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n`,
+      );
+      await until(() => service.upstream.begun() === i, 'the upload has reached the service');
+      let text = '';
+      client.setEncoding('latin1').on('data', (part: string) => {
+        text += part;
+      });
+      client.write('1\r\nx\r\n'.repeat(40_000));
+      await until(() => client.destroyed, 'the connection is closed');
+      expect(text).toMatch(/^HTTP\/1\.1 400 /);
+      await until(() => closed === i, 'the call to the service is cancelled');
     }
     await expectFailures(service, 0);
   });
@@ -793,6 +834,18 @@ describe('the limit', () => {
       expect((await send(gateway, `/${service.name}/%2e%2e/x`)).status).toBe(400);
     }
     expect((await send(gateway, service.target)).status).toBe(200);
+  });
+
+  it('that the refused request has used up delays Retry-After to the later of the two', async () => {
+    const service = newService();
+    await trip(service);
+    const answers: Answer[] = [];
+    for (let i = 0; i < 6; i++) answers.push(await send(gateway, service.target, as('key-d')));
+    const last = answers.pop() as Answer;
+    // The cooldown ends before the window.
+    for (const answer of answers) expect(expectOpen(answer)).toBeLessThanOrEqual(30);
+    const window = /^"identified";r=0;t=(\d+)$/.exec(String(last.headers.ratelimit))?.[1];
+    expect(expectOpen(last)).toBe(Number(window));
   });
 
   it.skipIf(!redisAvailable)('shares Redis with no circuit', async () => {

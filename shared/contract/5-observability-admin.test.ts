@@ -196,6 +196,22 @@ describe('the admin listener', () => {
 });
 
 describe('a gateway that drains', () => {
+  it('is not ready from the signal on, and serves requests until DRAIN_DELAY_MS is over', async () => {
+    const service = await startUpstream();
+    const { gateway, admin } = await startObserved(
+      configFor({ services: { a: { url: service.url, timeoutMs: 30_000 } }, routes }, 5),
+      { env: { DRAIN_DELAY_MS: '5000' } },
+    );
+    const stopped = gateway.stop();
+    await gateway.waitForLog(({ msg }) => msg === 'stopping');
+    expect(await admin.ask('/ready')).toEqual({
+      status: 503,
+      body: { ready: false, missing: ['draining'] },
+    });
+    expect((await send(gateway, '/a/1')).status).toBe(200);
+    expect(await stopped).toMatchObject({ code: 0, signal: null });
+  });
+
   it('is not ready from the signal on, and can be asked until the drain is over', async () => {
     let finish = () => {};
     const service = await startUpstream((_request, response) => {

@@ -1,6 +1,10 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { once } from 'node:events';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startObserved } from './harness/admin.ts';
-import { answersIn, type SendOptions, send, sendRaw } from './harness/client.ts';
+import { unvouched } from './harness/certificates.ts';
+import { answersIn, connect, type SendOptions, send, sendRaw, until } from './harness/client.ts';
 import { beginning, slowMs, startFaultyService } from './harness/faulty-service.ts';
 import { configFor, type Gateway, level } from './harness/gateway.ts';
 import { joinTenants, makeTenants, type Tenant, type Tenants } from './harness/tenants.ts';
@@ -41,6 +45,7 @@ describe('the line of a request', () => {
       route: tenant.prefix,
       service: tenant.service,
       client: tenant.client,
+      address: '127.0.0.1',
       status: 200,
       source: 'upstream',
       durationMs: expect.any(Number),
@@ -183,6 +188,75 @@ describe('the line of a request', () => {
     await send(gateway, '/nowhere/last');
     await lineAt('/nowhere/last');
     expect(gateway.log().slice(before)).toMatchObject([{ path: '/nowhere/last' }]);
+  });
+});
+
+describe('the line of a call that failed', () => {
+  const server = https.createServer(unvouched);
+  let gateway: Gateway;
+
+  beforeAll(async () => {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const faulty = (await startFaultyService()).url;
+    const urls = {
+      faulty,
+      hasty: faulty,
+      dead: await deadUrl(),
+      unknown: 'http://no-such-service.invalid',
+      dubious: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    };
+    const services = Object.fromEntries(
+      Object.entries(urls).map(([name, url]) => [name, { url, timeoutMs: name === 'hasty' ? 300 : 10_000 }]),
+    );
+    const routes = Object.keys(urls).map((service) => ({ prefix: `/${service}`, service }));
+    ({ gateway } = await startObserved(configFor({ services, routes }, 5)));
+  });
+
+  afterAll(() => server.close());
+
+  const lineAt = (path: string) => gateway.waitForLog((line) => line.msg === 'request' && line.path === path);
+
+  it.each([
+    ['/dead/x', 502, /^ECONNREFUSED$/],
+    ['/unknown/x', 502, /^(ENOTFOUND|EAI_AGAIN)$/],
+    ['/dubious/x', 502, /CERT/],
+    ['/faulty/reset', 502, /^ECONNRESET$/],
+    ['/faulty/close', 502, /^[A-Z][A-Z_\d]+$/],
+    ['/faulty/garbage', 502, /^[\w-]+$/],
+    ['/faulty/large-headers', 502, /^[A-Z][A-Z_\d]+$/],
+  ])('has the code of the cause: %s', async (path, status, code) => {
+    expect((await send(gateway, path)).status).toBe(status);
+    expect(await lineAt(path)).toMatchObject({
+      status,
+      refusedBy: 'forward',
+      error: expect.stringMatching(code),
+    });
+  });
+
+  it.each(['/faulty/cut', '/faulty/cut-chunks'])('has it when the answer was cut short: %s', async (path) => {
+    await expect(send(gateway, path)).rejects.toThrow();
+    expect(await lineAt(path)).toMatchObject({ error: expect.stringMatching(/^[A-Z][A-Z_\d]+$/) });
+  });
+
+  it('has none when the service was too slow, or the client disconnected, or the status is an error', async () => {
+    expect((await send(gateway, '/hasty/hang')).status).toBe(504);
+    expect(await lineAt('/hasty/hang')).not.toHaveProperty('error');
+    const client = await connect(gateway);
+    client.socket.write('GET /faulty/begin HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => client.received().includes(beginning), 'the answer has begun');
+    client.socket.destroy();
+    expect(await lineAt('/faulty/begin')).not.toHaveProperty('error');
+    expect((await send(gateway, '/faulty/503')).status).toBe(503);
+    expect(await lineAt('/faulty/503')).not.toHaveProperty('error');
+  });
+
+  it('has neither the address nor the name of a service', async () => {
+    for (const path of ['/dead/hidden', '/unknown/hidden', '/dubious/hidden']) {
+      expect((await send(gateway, path)).status).toBe(502);
+      const { address: _client, ...line } = await lineAt(path);
+      expect(JSON.stringify(line)).not.toMatch(/127\.0\.0\.1|no-such-service/);
+    }
   });
 });
 

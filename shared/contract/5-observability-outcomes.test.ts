@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Admin, startObserved } from './harness/admin.ts';
-import { connect, type SendOptions, send, sendRaw, until } from './harness/client.ts';
+import { answersIn, connect, type SendOptions, send, sendRaw, until } from './harness/client.ts';
 import { beginning, startFaultyService } from './harness/faulty-service.ts';
 import { configFor, type Gateway } from './harness/gateway.ts';
 import { joinTenants, makeTenants, type Tenant, type Tenants } from './harness/tenants.ts';
@@ -31,14 +31,16 @@ interface Fate {
   outcome: string;
   status: number;
   source: 'upstream' | 'gateway';
-  /** The reason of the refusal by the forward stage. */
+  /** The reason of the refusal. */
   reason?: string;
+  /** The stage of the refusal. */
+  stage?: string;
   method?: string;
 }
 
 async function expectFate(tenant: Tenant, fate: Fate): Promise<void> {
   const { service: name, prefix: route, client } = tenant;
-  const { outcome, status, source, reason, method = 'GET' } = fate;
+  const { outcome, status, source, reason, stage = 'forward', method = 'GET' } = fate;
   await admin.expectSamples('gateway_http_requests_total', { client }, [
     { labels: { route, service: name, method, status: String(status), client, source }, value: 1 },
   ]);
@@ -48,7 +50,7 @@ async function expectFate(tenant: Tenant, fate: Fate): Promise<void> {
   await admin.expectSamples(
     'gateway_refusals_total',
     { client },
-    reason === undefined ? [] : [{ labels: { stage: 'forward', reason, client }, value: 1 }],
+    reason === undefined ? [] : [{ labels: { stage, reason, client }, value: 1 }],
   );
 }
 
@@ -157,7 +159,7 @@ describe('a client that leaves', () => {
   });
 
   it.each([
-    ['with a length', 'Content-Length: 1000\r\n\r\nthe beginning'],
+    ['with a length', 'Content-Length: 100000\r\n\r\nthe beginning'],
     ['in chunks', 'Transfer-Encoding: chunked\r\n\r\nd\r\nthe beginning\r\n'],
   ])('within its upload %s is counted once, as 499', async (_how, rest) => {
     const tenant = patient.next();
@@ -190,14 +192,46 @@ describe('a client that leaves', () => {
     await admin.expectGrowth(before, 'gateway_http_requests_total', asked, inFlight);
   });
 
-  it('or breaks its own chunks, is counted once, as the request that it began', async () => {
+  it.each([
+    ['breaks its own chunks', 'ZZ\r\n'],
+    ['sends chunks that are more framing than data', '1\r\nx\r\n'.repeat(40_000)],
+  ])('or %s, is counted once, with the 400 that it gets, and the call as aborted', async (_what, more) => {
     const tenant = patient.next();
-    const rest = 'Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\nZZ\r\n';
-    await sendRaw(gateway, head('POST', tenant, 'upload', rest));
-    const { client, prefix: route } = tenant;
-    await expect
-      .poll(async () => (await admin.scrape()).total('gateway_http_requests_total', { client, route }))
-      .toBe(1);
+    const begun = service.begun();
+    const client = await connect(gateway);
+    client.socket.write(head('POST', tenant, 'upload', 'Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n'));
+    await until(() => service.begun() > begun, 'the upload has reached the service');
+    client.socket.write(more);
+    await until(() => client.closed(), 'the connection is closed').finally(() => client.socket.destroy());
+    const [answer] = answersIn(client.received());
+    expect(answer?.status).toBe(400);
+    await expectFate(tenant, {
+      outcome: 'aborted',
+      status: 400,
+      source: 'gateway',
+      method: 'POST',
+      stage: 'parse',
+      reason: 'bad-request',
+    });
+    const line = await gateway.waitForLog(({ client }) => client === tenant.client);
+    expect(line).toMatchObject({
+      status: 400,
+      source: 'gateway',
+      refusedBy: 'parse',
+      service: tenant.service,
+    });
+    const id = answer?.headers['x-request-id'];
+    expect([line.id, answer?.json().requestId]).toEqual([id, id]);
+  });
+
+  it('or sends something else behind its request, is counted once, with the answer that it gets', async () => {
+    const tenant = patient.next();
+    const before = await admin.scrape();
+    const { text } = await sendRaw(gateway, `${head('GET', tenant, 'slow')}nonsense\r\n\r\n`);
+    expect(answersIn(text).map(({ status }) => status)).toEqual([200]);
+    await expectFate(tenant, { outcome: 'ok', status: 200, source: 'upstream' });
+    await admin.expectGrowth(before, 'gateway_http_requests_total', {}, 1);
+    await admin.expectGrowth(before, 'gateway_refusals_total', {}, 0);
   });
 
   it('is in the log once, without a stage that refused', async () => {

@@ -54,19 +54,14 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
 
   const both = <T>(act: (observed: Observed) => Promise<T>) => Promise.all([act(allowing), act(rejecting)]);
 
-  /** Asserts that the log, `gateway_redis_up` and `/ready` agree on the state of Redis. Sends no request to a route. */
-  async function expectState(...story: Array<'redis lost' | 'redis found'>): Promise<void> {
-    const up = story.at(-1) !== 'redis lost';
-    await both(async ({ gateway, admin }) => {
-      const told = () =>
-        gateway.log().flatMap(({ msg }) => (/^redis (lost|found)$/.test(String(msg)) ? [msg] : []));
+  /** Asserts that `gateway_redis_up` and `/ready` agree on the state of Redis. Sends no request to a route. */
+  async function expectState(up: boolean): Promise<void> {
+    await both(async ({ admin }) => {
       await until(
-        () => told().length >= story.length,
-        `the log says ${story.at(-1)}, without a request`,
+        async () => (await admin.scrape()).total('gateway_redis_up') === (up ? 1 : 0),
+        `gateway_redis_up is ${up ? 1 : 0}, without a request`,
         3_000 + noiseMs,
       );
-      expect(told()).toEqual(story);
-      await admin.expectSamples('gateway_redis_up', {}, [{ labels: {}, value: up ? 1 : 0 }]);
     });
     expect(await allowing.admin.ask('/ready')).toEqual({ status: 200, body: { ready: true, missing: [] } });
     expect(await rejecting.admin.ask('/ready')).toEqual(
@@ -76,8 +71,19 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
     );
   }
 
+  /** Asserts that the log says this about Redis, without a request, a scrape or a call of /ready. */
+  async function expectLog(...story: Array<'redis lost' | 'redis found'>): Promise<void> {
+    await both(async ({ gateway }) => {
+      const logged = () =>
+        gateway.log().flatMap(({ msg }) => (/^redis (lost|found)$/.test(String(msg)) ? [msg] : []));
+      await until(() => logged().length >= story.length, `the log says ${story.at(-1)}`, 3_000 + noiseMs);
+      expect(logged()).toEqual(story);
+    });
+  }
+
   it('see it at first, and time what they ask it', async () => {
-    await expectState();
+    await expectState(true);
+    await expectLog();
     await both(async ({ gateway, admin }) => {
       const name = 'gateway_redis_duration_seconds';
       const before = await admin.scrape();
@@ -92,7 +98,8 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
 
   it('notice at once, without any request, that it is gone', async () => {
     await redis.kill();
-    await expectState('redis lost');
+    await expectLog('redis lost');
+    await expectState(false);
     await both(async ({ gateway }) => {
       const line = await gateway.waitForLog(({ msg }) => msg === 'redis lost');
       expect(line).toMatchObject({ level: 40, reason: expect.stringMatching(/\S/) });
@@ -103,12 +110,14 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
     await both(async ({ gateway }) => {
       for (let i = 0; i < 10; i++) await send(gateway, '/a/1');
     });
-    await expectState('redis lost');
+    await expectState(false);
+    await expectLog('redis lost');
   });
 
   it('find it, without any request, when it comes', async () => {
     await redis.restart();
-    await expectState('redis lost', 'redis found');
+    await expectLog('redis lost', 'redis found');
+    await expectState(true);
     await both(async ({ gateway, admin }) => {
       const decisions = 'gateway_rate_limit_decisions_total';
       const before = await admin.scrape();
@@ -137,7 +146,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
       await admin.expectGrowth(before, 'gateway_http_requests_total', labels, 1);
       await admin.expectGrowth(before, 'gateway_requests_in_flight', {}, 0);
     });
-    await expectState('redis lost', 'redis found', 'redis lost');
+    await expectState(false);
     // No request waits any more. One that was wrongly kept would have reached the service by now.
     await both(async ({ admin, gateway }) => {
       const { find } = await admin.scrape();
@@ -149,10 +158,42 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
 
   it('find it when it goes on', async () => {
     redis.thaw();
-    await expectState('redis lost', 'redis found', 'redis lost', 'redis found');
+    await expectState(true);
   });
 
   it('print nothing else about it', () => {
     expect([allowing.gateway.stderr(), rejecting.gateway.stderr()]).toEqual(['', '']);
+  });
+});
+
+describe.skipIf(!redisAvailable)('a gateway whose Redis closes idle connections', () => {
+  it('says nothing about it, and Redis stays up', async () => {
+    const [redis, service] = await Promise.all([startRedis('--timeout', '1'), startUpstream()]);
+    const { gateway, admin } = await startObserved(
+      configFor(
+        {
+          services: { a: { url: service.url, timeoutMs: 5_000 } },
+          routes: [{ prefix: '/a', service: 'a' }],
+          rateLimit: { whenRedisFails: 'reject' },
+        },
+        5,
+      ),
+      { env: { REDIS_URL: redis.url } },
+    );
+    /** The id of the connection whose last command was a count. */
+    const connection = async () =>
+      /^id=(\d+) .* cmd=eval/m.exec(String(await redis.command('CLIENT', 'LIST')))?.[1];
+    await until(async () => (await connection()) !== undefined, 'the gateway is connected');
+    const idle = await connection();
+    await until(
+      async () => ![idle, undefined].includes(await connection()),
+      'it has a new connection',
+      10_000,
+    );
+    expect(await admin.ask('/ready')).toEqual({ status: 200, body: { ready: true, missing: [] } });
+    await admin.expectSamples('gateway_redis_up', {}, [{ labels: {}, value: 1 }]);
+    expect(gateway.log().filter(({ msg }) => /^redis /.test(String(msg)))).toEqual([]);
+    await gateway.stop();
+    await redis.close();
   });
 });

@@ -3,10 +3,11 @@ import http from 'node:http';
 import net from 'node:net';
 import { Readable } from 'node:stream';
 import { expect } from 'vitest';
-import { type Answer, answerOf } from './answers.ts';
+import { type Answer, answerOf, answersIn } from './answers.ts';
+import { until } from './until.ts';
 
 export { type Answer, answersIn } from './answers.ts';
-export { until } from './until.ts';
+export { settled, until } from './until.ts';
 
 interface Address {
   host: string;
@@ -104,6 +105,22 @@ export function sendRaw(
   });
 }
 
+/**
+ * Writes all bytes piece by piece and reads only then, as blocking clients do: what a reset takes away is lost. Returns
+ * the answers when the connection is closed.
+ */
+export async function writeThenRead(gateway: Address, bytes: string): Promise<Answer[]> {
+  const { socket, received, closed } = await connect(gateway);
+  socket.pause();
+  const pieces = Buffer.from(bytes, 'latin1');
+  for (let i = 0; i < pieces.length && !socket.destroyed; i += 65_536) {
+    await new Promise((resolve) => socket.write(pieces.subarray(i, i + 65_536), resolve));
+  }
+  socket.resume();
+  await until(closed, 'the connection is closed');
+  return answersIn(received());
+}
+
 /** A connection on which a test writes the exact bytes it needs, at the moment it chooses. */
 export interface Connection {
   readonly socket: net.Socket;
@@ -112,10 +129,16 @@ export interface Connection {
   closed(): boolean;
 }
 
-/** Opens a connection; end it with `socket.destroy()`. */
-export async function connect(gateway: Address): Promise<Connection> {
+/**
+ * Opens a connection; end it with `socket.destroy()`. With `allowHalfOpen` it can write on after the gateway has ended
+ * its side.
+ */
+export async function connect(
+  { host, port }: Address,
+  options: { allowHalfOpen?: boolean } = {},
+): Promise<Connection> {
   let text = '';
-  const socket = net.connect(gateway.port, gateway.host);
+  const socket = net.connect({ host, port, ...options });
   await once(socket, 'connect');
   socket.setEncoding('latin1').on('data', (chunk: string) => {
     text += chunk;

@@ -45,9 +45,8 @@ export async function pauseWhileAnswered(
 ): Promise<Answer[]> {
   const answers = Array.from({ length: count }, () => send(gateway, target));
   await until(() => held.responses.length === count, 'all calls have reached the service');
-  process.kill(gateway.pid, 'SIGSTOP');
   try {
-    await until(() => isPaused(gateway.pid), 'the gateway is paused');
+    await pause(gateway);
     const later = Date.now() + timeoutMs + 500;
     held.answerAll();
     await until(() => Date.now() > later, 'timeoutMs is over', timeoutMs + 2_000);
@@ -57,7 +56,12 @@ export async function pauseWhileAnswered(
   return Promise.all(answers);
 }
 
-/** Signals take effect a moment after kill() has returned. */
+/** Pauses the gateway; SIGCONT lets it go on. Signals take effect a moment after kill() has returned. */
+export async function pause({ pid }: Gateway): Promise<void> {
+  process.kill(pid, 'SIGSTOP');
+  await until(() => isPaused(pid), 'the gateway is paused');
+}
+
 function isPaused(pid: number): boolean {
   return spawnSync('ps', ['-o', 'state=', '-p', String(pid)], { encoding: 'utf8' }).stdout.startsWith('T');
 }

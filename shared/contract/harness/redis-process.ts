@@ -41,10 +41,10 @@ export function isRedisOnPath(): boolean {
   return spawnSync('redis-server', ['--version'], { stdio: 'ignore', windowsHide: true }).status === 0;
 }
 
-/** Starts a redis-server without persistence on a free port of 127.0.0.1. */
-export async function startRedis(): Promise<RedisServer> {
+/** Starts a redis-server without persistence on a free port of 127.0.0.1, with more options of its command line. */
+export async function startRedis(...options: string[]): Promise<RedisServer> {
   const port = await freePort();
-  let child = await launch(port);
+  let child = await launch(port, options);
   const kill = async () => {
     if (!processes.has(child)) return;
     const ended = once(child, 'exit');
@@ -59,16 +59,18 @@ export async function startRedis(): Promise<RedisServer> {
     thaw: () => void child.kill('SIGCONT'),
     async restart() {
       await kill();
-      child = await launch(port);
+      child = await launch(port, options);
     },
     command: (...args) => command(port, args),
     close: kill,
   };
 }
 
-async function launch(port: number): Promise<ChildProcess> {
+async function launch(port: number, more: string[]): Promise<ChildProcess> {
   const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-  const child = spawn('redis-server', [...options, '--dir', tmpdir()], { stdio: 'ignore' });
+  // A replica saves what it gets from its primary, and every Redis loads such a file at its start.
+  const file = ['--dir', tmpdir(), '--dbfilename', `redis-${port}.rdb`, '--rdb-del-sync-files', 'yes'];
+  const child = spawn('redis-server', [...options, ...file, ...more], { stdio: 'ignore' });
   processes.add(child);
   child.once('exit', () => processes.delete(child));
   await until(

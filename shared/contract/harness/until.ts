@@ -12,3 +12,15 @@ export async function until(
     await sleep(5);
   }
 }
+
+/** Waits until the number has not changed for a second, and returns it. */
+export async function settled(read: () => number): Promise<number> {
+  let last = read();
+  for (let checks = 0; checks < 10; checks++) {
+    await sleep(100);
+    if (read() === last) continue;
+    last = read();
+    checks = 0;
+  }
+  return last;
+}

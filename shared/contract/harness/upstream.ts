@@ -39,7 +39,10 @@ afterAll(async () => {
  * Starts an HTTP service on a free port. Without a handler it answers 200 with method, target and headers as JSON.
  * It reads and keeps every request body. A handler that needs a body to stay unread pauses the request.
  */
-export async function startUpstream(handler: http.RequestListener = echo): Promise<Upstream> {
+export async function startUpstream(
+  handler: http.RequestListener = echo,
+  { host = '127.0.0.1', port = 0 } = {},
+): Promise<Upstream> {
   const seen: Seen[] = [];
   let begun = 0;
   const server = http.createServer(
@@ -69,7 +72,7 @@ export async function startUpstream(handler: http.RequestListener = echo): Promi
       handler(request, response);
     },
   );
-  return listen(server, seen, () => begun);
+  return listen(server, seen, () => begun, { host, port });
 }
 
 /** Starts a TCP service for answers that no HTTP library sends. `onRequest` is called for each request header. */
@@ -106,6 +109,7 @@ async function listen(
   server: net.Server | http.Server,
   seen: Seen[],
   begun: () => number,
+  address = { host: '127.0.0.1', port: 0 },
 ): Promise<Upstream> {
   const sockets = new Set<Socket>();
   let connections = 0;
@@ -114,12 +118,12 @@ async function listen(
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(address);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
 
   const upstream: Upstream = {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${address.host}:${port}`,
     port,
     seen,
     begun,
