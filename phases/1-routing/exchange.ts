@@ -1,5 +1,6 @@
-import type { ServerResponse } from 'node:http';
-import type { onRequestHookHandler } from 'fastify';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyReply, onRequestHookHandler } from 'fastify';
+import type { FindSender, Sender } from './address.ts';
 import type { Problem } from './problem.ts';
 import type { Route } from './route.ts';
 
@@ -7,6 +8,13 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set by the first hook of the pipeline. `/health` is outside the pipeline and has none. */
     exchange: Exchange;
+  }
+}
+
+declare module 'node:http' {
+  interface ServerResponse<Request extends IncomingMessage = IncomingMessage> {
+    /** Set with the exchange, for errors of which Node only tells the connection. */
+    reply?: FastifyReply;
   }
 }
 
@@ -25,12 +33,15 @@ export class Exchange {
   readonly method: string | null;
   /** The request target as received, or null. Its query may contain secrets. */
   readonly url: string | null;
+  readonly sender: Sender;
   /** Null until the route stage has found one. */
   route: Route | null = null;
   /** Path and query for the service. */
   target = '';
   /** Why the gateway refused the request or cut the response, or null. */
   problem: Problem | null = null;
+  /** What made the call to the service fail, or null. Its message may contain addresses. */
+  failure: NodeJS.ErrnoException | null = null;
   /** The status the client received, or 499. Set when the exchange ends. */
   status = 0;
   /** Whether that status comes from the service or from the gateway. Set when the exchange ends. */
@@ -48,7 +59,8 @@ export class Exchange {
   readonly #now: () => number;
   readonly #startedAt: number;
 
-  constructor(now: () => number, method: string | null, url: string | null) {
+  constructor(now: () => number, sender: Sender, method: string | null, url: string | null) {
+    this.sender = sender;
     this.method = method;
     this.url = url;
     this.#now = now;
@@ -62,8 +74,7 @@ export class Exchange {
 
   /** Ms from the call of the service to the end of its response. Null if it was not called. */
   get upstreamMs(): number | null {
-    // undici can find a request malformed before it sends anything.
-    if (this.calledMs === null || this.problem?.stage === 'parse') return null;
+    if (this.calledMs === null) return null;
     return (this.completedMs ?? this.durationMs) - this.calledMs;
   }
 
@@ -77,10 +88,15 @@ export class Exchange {
 }
 
 /** First hook of the pipeline: begins the exchange of a request, and calls the observers when it has ended. `now` is in ms. */
-export function observe(observers: Observer[], now: () => number): onRequestHookHandler {
+export function observe(
+  observers: Observer[],
+  now: () => number,
+  findSender: FindSender,
+): onRequestHookHandler {
   return (request, reply, done) => {
-    const exchange = new Exchange(now, request.method, request.url);
+    const exchange = new Exchange(now, findSender(request.raw), request.method, request.url);
     request.exchange = exchange;
+    reply.raw.reply = reply;
     if (observers.length > 0) follow(exchange, reply.raw, observers);
     done();
   };

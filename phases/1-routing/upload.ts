@@ -1,20 +1,57 @@
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { PassThrough } from 'node:stream';
+import { setImmediate as nextIteration } from 'node:timers/promises';
+import { BAD_REQUEST } from './problem.ts';
 
-/** The request body on its way to the service. */
+// A body of up to this length is read whole, then sent with the request in one write, which takes a third less CPU time.
+const SHORT_BYTES = 16_384;
+
+// The chunk sizes and line ends of a chunked body may exceed its data by this much. Chunks of one byte cost a thousand
+// times the CPU time of the same bytes in one chunk.
+const EXCESS_FRAMING_BYTES = 16_384;
+
+/** A request body on its way to the service: an async iterable, which undici reads. */
 export class Upload {
-  /** The stream that undici reads. */
-  readonly body: PassThrough;
   readonly #request: IncomingMessage;
-  /** Bytes received from the client at the last call of stillMoving(). */
+  readonly #onComplete: () => void;
+  /** Bytes of the connection when the body began, at the last call of stillMoving(), and bytes of the body so far. */
+  readonly #startedAt: number;
   #received = 0;
+  #bodyBytes = 0;
+  /** True while the service waits for more of the body. */
+  #isAwaited = false;
+  #isComplete = false;
 
-  constructor(request: IncomingMessage) {
+  /** `onComplete` is called when the service has taken the whole body. */
+  constructor(request: IncomingMessage, onComplete: () => void) {
     this.#request = request;
-    // undici destroys the body of a call that ends early. A destroyed request is never read to its end and blocks its
-    // connection, so undici gets a stream of its own, and the rest of the request is read and discarded.
-    this.body = request.pipe(new PassThrough());
-    this.body.once('close', () => request.resume());
+    this.#onComplete = onComplete;
+    this.#startedAt = request.socket.bytesRead;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
+    const request = this.#request;
+    for (;;) {
+      this.#isAwaited = true;
+      const chunk: Buffer | null = request.read();
+      if (chunk) {
+        this.#isAwaited = false;
+        this.#bodyBytes += chunk.length;
+        if (this.#isMostlyFraming()) throw BAD_REQUEST;
+        yield chunk;
+      } else if (request.complete) {
+        this.#isComplete = true;
+        this.#onComplete();
+        return;
+      } else {
+        await once(request, 'readable');
+        // One read of the socket per iteration of the event loop: small chunks are put together, and an upload does not
+        // hold up the other connections.
+        request.socket.pause();
+        await nextIteration();
+        request.socket.resume();
+      }
+    }
   }
 
   /** True while the service waits for more of the body, or if the client has sent more since the last call. */
@@ -22,14 +59,30 @@ export class Upload {
     const received = this.#request.socket.bytesRead;
     const progress = received > this.#received;
     this.#received = received;
-    const { readableFlowing, readableEnded } = this.body;
-    return readableFlowing !== null && !readableEnded && (readableFlowing || progress);
+    return !this.#isComplete && (this.#isAwaited || (progress && this.#bodyBytes > 0));
+  }
+
+  #isMostlyFraming(): boolean {
+    const { headers, complete, socket } = this.#request;
+    if (headers['transfer-encoding'] === undefined || complete) return false;
+    const framing = socket.bytesRead - this.#startedAt - this.#bodyBytes;
+    return framing > this.#bodyBytes + EXCESS_FRAMING_BYTES;
   }
 }
 
-/** The body of a request, or null when it has none (RFC 9112 6.3). */
-export function uploadOf(request: IncomingMessage): Upload | null {
-  const { headers } = request;
-  const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
-  return hasBody ? new Upload(request) : null;
+/** True when the request has a body (RFC 9112 6.3). */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+/** True when the body is too long to be read whole, or of unknown length. */
+export function isLong({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > SHORT_BYTES;
+}
+
+/** Calls `done` with a short body, as soon as all of it has arrived. */
+export function readWhole(request: IncomingMessage, done: (body: Buffer) => void): void {
+  const body: Buffer | null = request.read(Number(request.headers['content-length']));
+  if (body) done(body);
+  else request.once('readable', () => readWhole(request, done));
 }

@@ -22,17 +22,15 @@ export const routesSchema = z
   .min(1)
   .superRefine(
     (routes, context) => {
-      const prefixes = new Set<string>();
+      const places = new Map<string, number>();
       for (const [i, route] of routes.entries()) {
         if (typeof route?.prefix !== 'string') continue;
-        if (prefixes.has(route.prefix)) {
-          context.addIssue({
-            code: 'custom',
-            path: [i, 'prefix'],
-            message: 'an earlier route has this prefix too',
-          });
+        const first = places.get(route.prefix);
+        if (first === undefined) places.set(route.prefix, i);
+        else {
+          const message = `routes[${first}] has the prefix ${JSON.stringify(route.prefix)} too`;
+          context.addIssue({ code: 'custom', path: [i, 'prefix'], message });
         }
-        prefixes.add(route.prefix);
       }
     },
     { when: ({ value }) => Array.isArray(value) },

@@ -14,10 +14,12 @@ async function main(): Promise<void> {
   const log = openLog(environment.LOG_LEVEL);
   const now = () => performance.now();
   const { gateway } = buildGateway(config, {
+    viaName: environment.GATEWAY_NAME,
     log,
     now,
+    keepAliveTimeoutMs: environment.KEEP_ALIVE_TIMEOUT_MS,
   });
-  const drain = prepareDrain(gateway);
+  const drain = prepareDrain(gateway, environment.DRAIN_DELAY_MS);
 
   log.info({ url: await listen(gateway, environment.HOST, environment.PORT, 'PORT') }, 'listening');
 

@@ -27,16 +27,25 @@ const clientSchema = z.strictObject({
 /** The clients of the config, each id and each digest once. */
 export const clientsSchema = z.array(clientSchema).superRefine(
   (clients, context) => {
-    const seen = new Set<string>();
-    const refuseDuplicate = (value: string, path: PropertyKey[], message: string) => {
-      if (seen.has(value)) context.addIssue({ code: 'custom', path, message });
-      seen.add(value);
+    const places = new Map<string, string>();
+    const firstPlace = (value: string, place: string): string | undefined => {
+      const first = places.get(value);
+      if (first === undefined) places.set(value, place);
+      return first;
     };
     for (const [i, client] of clients.entries()) {
-      if (typeof client?.id === 'string')
-        refuseDuplicate(`id ${client.id}`, [i, 'id'], 'an earlier client has this id too');
-      for (const [k, digest] of (Array.isArray(client?.keySha256) ? client.keySha256 : []).entries()) {
-        refuseDuplicate(digest, [i, 'keySha256', k], 'this digest is already in the config');
+      const { id, keySha256 } = (client ?? {}) as Partial<ClientConfig>;
+      const other = typeof id === 'string' && firstPlace(`id ${id}`, `clients[${i}]`);
+      if (other) {
+        const message = `${other} has the id ${JSON.stringify(id)} too`;
+        context.addIssue({ code: 'custom', path: [i, 'id'], message });
+      }
+      for (const [k, digest] of (Array.isArray(keySha256) ? keySha256 : []).entries()) {
+        // The digest is not repeated, because it may be the key itself.
+        const place = `clients[${i}].keySha256[${k}]`;
+        const first = typeof digest === 'string' && firstPlace(`digest ${digest}`, place);
+        const path = [i, 'keySha256', k];
+        if (first) context.addIssue({ code: 'custom', path, message: `is also ${first}` });
       }
     }
   },

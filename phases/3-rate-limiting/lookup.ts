@@ -1,5 +1,7 @@
 import type { LookupAddress, LookupOptions } from 'node:dns';
 import { lookup as lookupBySystem, Resolver } from 'node:dns/promises';
+import { open } from 'node:fs/promises';
+import { devNull } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 
 // How long the look-up of the system may take before the name servers are asked directly.
@@ -33,13 +35,19 @@ export function lookup(name: string, options: LookupOptions, callback: Callback)
 
 /** The system goes first, because it alone knows the hosts file and the search domains. */
 function resolve(name: string): Promise<LookupAddress[]> {
-  const fromSystem = lookupBySystem(name, { all: true });
+  const fromSystem = lookupBySystem(name, { all: true }).catch(throwCause);
   const settled = new AbortController();
   fromSystem.catch(() => {}).finally(() => settled.abort());
   const fromServers = delay(SYSTEM_BUDGET_MS, undefined, { signal: settled.signal }).then(() =>
     askServers(name),
   );
   return Promise.race([fromSystem, fromServers.catch(() => fromSystem)]);
+}
+
+/** Without a descriptor getaddrinfo() calls every name unknown. Then open() fails, too, and gives the cause. */
+async function throwCause(error: Error): Promise<never> {
+  await (await open(devNull)).close();
+  throw error;
 }
 
 /** Asks the name servers without a thread (c-ares). */

@@ -1,7 +1,9 @@
-import { STATUS_CODES } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { directSender } from './address.ts';
 import { Exchange, type Observer } from './exchange.ts';
-import { BAD_REQUEST, Problem, refuse } from './problem.ts';
+import { BAD_REQUEST, Problem, refuse, sendProblem } from './problem.ts';
+import { closeInStages, discardInput } from './staged-close.ts';
 
 const HEADERS_TOO_LARGE = new Problem(
   'parse',
@@ -19,25 +21,31 @@ const REQUEST_TIMEOUT = new Problem(
   'The request did not arrive completely in time. Send it again on a new connection.',
 );
 
+/** A connection, with the response in flight. */
+interface Connection extends Socket {
+  _httpMessage?: ServerResponse | null;
+}
+
 /** Handler for what Node's parser refuses before Fastify sees a request: bad framing, large headers, slow clients. */
 export function refuseUnparsed(observers: Observer[], now: () => number) {
   return (error: NodeJS.ErrnoException, socket: Socket): void => {
-    // After the start of a response on this connection, more bytes would be read as part of it.
-    const { _httpMessage } = socket as Socket & { _httpMessage?: { headersSent: boolean } };
-    if (!socket.writable || error.code === 'ECONNRESET' || _httpMessage?.headersSent) {
+    // A client that closes its side in the middle of a request has left, too.
+    if (!socket.writable || error.code === 'ECONNRESET' || error.code === 'HPE_INVALID_EOF_STATE') {
       socket.destroy();
       return;
     }
     const problem = problemOfParser(error.code);
-    const exchange = new Exchange(now, null, null);
+    const { _httpMessage: response } = socket as Connection;
+    if (response) {
+      refuseBehind(response, socket, problem);
+      return;
+    }
+    const exchange = new Exchange(now, directSender({ socket, headers: {} }), null, null);
     const body = refuse(exchange, problem);
     exchange.status = problem.status;
-    // A request in flight on this connection has an exchange of its own, which ends when the connection closes.
-    if (!_httpMessage) {
-      for (const observer of observers) {
-        observer.begin?.();
-        observer.end(exchange);
-      }
+    for (const observer of observers) {
+      observer.begin?.();
+      observer.end(exchange);
     }
     const head = [
       `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
@@ -46,8 +54,35 @@ export function refuseUnparsed(observers: Observer[], now: () => number) {
       'connection: close',
       `date: ${new Date().toUTCString()}`, // RFC 9110 6.6.1
     ];
-    socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+    closeInStages(socket, `${head.join('\r\n')}\r\n\r\n${body}`);
   };
+}
+
+/** The error is in the body of the request in flight, or in the bytes behind it. */
+function refuseBehind(response: ServerResponse, socket: Connection, problem: Problem): void {
+  const { req, reply } = response;
+  if (req.complete) {
+    // Nothing more is read, because it is unknown where the next request begins.
+    discardInput(socket);
+    closeAfter(response, socket);
+  } else if (reply && !response.headersSent) {
+    discardInput(socket);
+    reply.header('connection', 'close');
+    sendProblem(reply, problem);
+  } else {
+    // More bytes would be read as part of the response that has begun.
+    if (reply) reply.request.exchange.problem = problem;
+    socket.destroy();
+  }
+}
+
+/** Closes a connection when the response in flight, and those to the complete requests behind it, have been sent. */
+function closeAfter(response: ServerResponse, socket: Connection): void {
+  response.once('finish', () => {
+    const next = socket._httpMessage; // Node has just given the socket to it
+    if (next?.req.complete) closeAfter(next, socket);
+    else closeInStages(socket);
+  });
 }
 
 function problemOfParser(code: string | undefined): Problem {

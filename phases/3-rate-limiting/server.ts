@@ -14,13 +14,15 @@ async function main(): Promise<void> {
   const config = readConfig(environment.GATEWAY_CONFIG ?? join(import.meta.dirname, 'gateway.json'));
   const log = openLog(environment.LOG_LEVEL);
   const now = () => performance.now();
-  const redis = await connectRedis(environment.REDIS_URL, log);
+  const redis = await connectRedis(environment.REDIS_URL, config.rateLimit.keyPrefix, log);
   const { gateway } = buildGateway(config, {
+    viaName: environment.GATEWAY_NAME,
     log,
     now,
+    keepAliveTimeoutMs: environment.KEEP_ALIVE_TIMEOUT_MS,
     redis,
   });
-  const drain = prepareDrain(gateway);
+  const drain = prepareDrain(gateway, environment.DRAIN_DELAY_MS);
 
   log.info({ url: await listen(gateway, environment.HOST, environment.PORT, 'PORT') }, 'listening');
 

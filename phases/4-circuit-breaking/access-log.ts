@@ -1,5 +1,7 @@
+import { getSystemErrorName } from 'node:util';
 import type { Logger } from 'pino';
-import type { Observer } from './exchange.ts';
+import type { Exchange, Observer } from './exchange.ts';
+import { TIMEOUT } from './upstream.ts';
 
 /** Observer: logs one line per request, or nothing when the level of `log` is above info. */
 export function accessLog(log: Logger): Observer[] {
@@ -14,6 +16,7 @@ export function accessLog(log: Logger): Observer[] {
           route: exchange.route?.prefix ?? null,
           service: exchange.route?.service ?? null,
           client: exchange.client?.id ?? null,
+          address: exchange.sender.address,
           status: exchange.status,
           source: exchange.source,
           durationMs: round(exchange.durationMs),
@@ -21,12 +24,20 @@ export function accessLog(log: Logger): Observer[] {
           bytesOut: exchange.bytesOut,
           limit: exchange.decision ?? undefined,
           refusedBy: exchange.problem?.stage,
+          error: codeOf(exchange),
         },
         'request',
       );
     },
   };
   return [observer];
+}
+
+/** The code of an error, such as ECONNREFUSED, or its name. Its message is not logged, because it may contain addresses. */
+function codeOf({ failure, problem }: Exchange): string | undefined {
+  if (failure === null || problem === TIMEOUT) return undefined;
+  const { code, errno = 0, name } = failure;
+  return code ?? (errno < 0 ? getSystemErrorName(errno) : name); // a reset has no code: see connect.ts
 }
 
 /** The path without the query, which may contain secrets. */

@@ -82,9 +82,15 @@ export function refuseWhileOpen(circuits: Map<string, Circuit>) {
     const { service } = request.exchange.route as Route;
     const left = circuits.get(service)?.cooldownLeft() ?? 0;
     if (left > 0) {
-      reply.header('retry-after', Math.max(1, Math.ceil(left / 1000)));
+      // Not before the next window of the rate limit, if this request was the last one of its window.
+      reply.header('retry-after', Math.max(Math.ceil(left / 1000), secondsToNextWindow(reply)));
       throw CIRCUIT_OPEN;
     }
     done();
   };
+}
+
+/** Read from the RateLimit field that the limit stage has set. 0 while requests are left, or if none were counted. */
+function secondsToNextWindow(reply: FastifyReply): number {
+  return Number(/;r=0;t=(\d+)$/.exec(String(reply.getHeader('ratelimit')))?.[1] ?? 0);
 }

@@ -1,75 +1,56 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Callback, Redis, Result } from 'ioredis';
+import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-
-declare module 'ioredis' {
-  interface RedisCommander<Context> {
-    fixedWindow(bucket: string, windowMs: number, done: Callback<unknown>): Result<unknown, Context>;
-  }
-}
+import { OutageLog } from './outage-log.ts';
+import type { WindowCount, Windows } from './rate-limit.ts';
+import { isOutage, type OpenRedis } from './redis.ts';
 
 // The longest a request waits for Redis.
 const COMMAND_BUDGET_MS = 200;
 
-const TIMED_OUT = new Error(`no answer within ${COMMAND_BUDGET_MS} ms`);
+// Redis is lost when nothing has arrived from it for this time although a command waits. Not after a number of late
+// replies: at 1,000 requests per second, a pause of 250 ms makes hundreds of them.
+const SILENCE_MS = 500;
 
-// While Redis is down, a probe counts in this bucket at this interval.
-const PROBE_INTERVAL_MS = 250;
-const PROBE_BUCKET = 'gateway:{probe}';
-const PROBE_WINDOW_MS = 1000;
+// The pauses between attempts to reach a lost Redis double. Up to half of each is left out at random, so that gateways
+// do not connect at the same moment.
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 2000;
 
-// Errors about one key. Redis still counts for the other buckets.
-const KEY_ERROR = /\b(?:WRONGTYPE|MOVED|ASK|value is not an integer|would overflow)\b/;
+// Redis may close idle connections, which is no outage. A connection that is closed before this age was not idle.
+const NEW_MS = 500;
 
-/** Defines the command `fixedWindow`: EVALSHA, and EVAL when Redis does not have the script. */
-export function defineFixedWindow(redis: Redis): void {
-  const lua = readFileSync(join(import.meta.dirname, 'fixed-window.lua'), 'utf8');
-  redis.defineCommand('fixedWindow', { lua, numberOfKeys: 1 });
-}
-
-/** Counts in the bucket of the probe. A PING would succeed on a Redis that cannot write. */
-export function countProbe(redis: Redis, done: Callback<unknown>): void {
-  redis.fixedWindow(PROBE_BUCKET, PROBE_WINDOW_MS, done);
-}
-
-/** One count: the requests in the window so far, this one included, and the ms until the window ends. */
-interface WindowCount {
-  readonly count: number;
-  readonly leftMs: number;
-}
-
-/** Counts requests per bucket. */
-export interface Windows {
-  /** Counts one request. Null: it could not be counted. */
-  count(bucket: string, windowMs: number): Promise<WindowCount | null>;
-}
+const TIMED_OUT = new Error('late');
+const SILENT = new Error(`no answer within ${SILENCE_MS} ms`);
+const CLOSED = new Error('a new connection was closed');
 
 /** The fixed-window counters in Redis, and whether Redis is up. */
 export class FixedWindows implements Windows {
-  readonly #redis: Redis;
-  readonly #log: Logger;
+  readonly #open: OpenRedis;
+  readonly #log: OutageLog;
+  #redis: Redis | null = null;
+  #opening: Promise<Redis> | null = null;
   #down = false;
+  #replies = 0;
   /** The reject functions of the commands that share a time budget, or null when no batch is open. */
   #batch: Array<(error: Error) => void> | null = null;
 
-  constructor(redis: Redis, log: Logger) {
-    this.#redis = redis;
-    this.#log = log;
-    this.#run(PROBE_BUCKET, PROBE_WINDOW_MS).catch((error) => this.#markDown(error));
+  constructor(open: OpenRedis, log: Logger) {
+    this.#open = open;
+    this.#log = new OutageLog(log, 'redis');
+    this.#connect().catch((error) => this.#markDown(error));
   }
 
   /**
-   * Counts one request in one round trip. Null when Redis does not answer within COMMAND_BUDGET_MS; from then on null
-   * at once, until Redis is up again, so only the first requests of an outage wait. Null also when this bucket cannot count.
+   * Counts one request in one round trip. Null when Redis does not answer within COMMAND_BUDGET_MS, or cannot count in
+   * this bucket. Null at once while Redis is lost, so only the first requests of an outage wait.
    */
   async count(bucket: string, windowMs: number): Promise<WindowCount | null> {
     if (this.#down) return null;
     try {
       return await this.#run(bucket, windowMs);
     } catch (error) {
-      if (!KEY_ERROR.test((error as Error).message)) this.#markDown(error as Error);
+      if (isOutage(error as Error)) this.#markDown(error as Error);
       return null;
     }
   }
@@ -78,25 +59,35 @@ export class FixedWindows implements Windows {
     return new Promise((resolve, reject) => {
       this.#batch ??= this.#openBatch();
       this.#batch.push(reject); // has no effect after resolve
-      this.#redis.fixedWindow(bucket, windowMs, (error, reply) => {
-        // ioredis-mock replies false where Redis reports an error. Taken as a count, it would let every request pass.
-        if (Array.isArray(reply)) resolve({ count: Number(reply[0]), leftMs: Number(reply[1]) });
-        else reject(error ?? new Error('the counter script failed'));
-      });
+      const send = (redis: Redis): void => {
+        redis.fixedWindow(bucket, windowMs, (error, reply) => {
+          this.#replies++;
+          // ioredis-mock replies false where Redis reports an error. Taken as a count, it would let every request pass.
+          if (Array.isArray(reply)) resolve({ count: Number(reply[0]), leftMs: Number(reply[1]) });
+          else reject(error ?? new Error('the counter script failed'));
+        });
+      };
+      if (this.#redis) send(this.#redis);
+      else this.#connect().then(send, reject);
     });
   }
 
   /** The commands of one iteration of the event loop share one write and one timer, which saves a third of their cost. */
   #openBatch(): Array<(error: Error) => void> {
     const batch: Array<(error: Error) => void> = [];
-    const { stream } = this.#redis;
+    const before = this.#replies;
+    const stream = this.#redis?.stream;
     stream?.cork();
+    const judge = () => {
+      if (this.#replies === before) this.#markDown(SILENT);
+    };
+    const expire = () => {
+      for (const reject of batch) reject(TIMED_OUT);
+      if (this.#replies === before) setTimeout(() => setImmediate(judge), SILENCE_MS - COMMAND_BUDGET_MS);
+    };
     setImmediate(() => {
       this.#batch = null;
       stream?.uncork();
-      const expire = () => {
-        for (const reject of batch) reject(TIMED_OUT);
-      };
       // Not commandTimeout of ioredis: after a pause of this process it fires before a reply that is already in the
       // socket is read. setImmediate runs after the event loop has read, so such a reply still counts.
       setTimeout(() => setImmediate(expire), COMMAND_BUDGET_MS);
@@ -104,22 +95,50 @@ export class FixedWindows implements Windows {
     return batch;
   }
 
+  /** Opens a connection, or joins the attempt that is being made. */
+  #connect(): Promise<Redis> {
+    this.#opening ??= this.#open()
+      .then((redis) => this.#use(redis))
+      .finally(() => {
+        this.#opening = null;
+      });
+    return this.#opening;
+  }
+
+  #use(redis: Redis): Redis {
+    if (redis.status === 'end') throw CLOSED;
+    this.#redis = redis;
+    this.#replies++;
+    let closed = () => this.#markDown(CLOSED);
+    setTimeout(() => {
+      closed = () => void this.#connect().catch((error) => this.#markDown(error));
+    }, NEW_MS).unref();
+    redis.once('end', () => {
+      if (this.#redis !== redis) return;
+      this.#redis = null;
+      closed();
+    });
+    return redis;
+  }
+
   #markDown(error: Error): void {
     if (this.#down) return;
     this.#down = true;
-    this.#log.warn({ reason: error.message }, 'redis lost');
-    void this.#probeUntilUp();
+    this.#log.note(error);
+    this.#redis?.disconnect();
+    this.#redis = null;
+    void this.#reconnect();
   }
 
-  async #probeUntilUp(): Promise<void> {
-    for (let up = false; !up; ) {
-      await delay(PROBE_INTERVAL_MS, undefined, { ref: false });
-      up = await this.#run(PROBE_BUCKET, PROBE_WINDOW_MS).then(
-        () => true,
-        () => false,
-      );
+  /** Opens new connections until one can count. Each looks the name up again, which may lead to a new primary by now. */
+  async #reconnect(): Promise<void> {
+    let pauseMs = FIRST_PAUSE_MS;
+    while (this.#redis === null) {
+      await delay(pauseMs * (1 - Math.random() / 2), undefined, { ref: false });
+      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+      await this.#connect().catch(() => {});
     }
     this.#down = false;
-    this.#log.info('redis found');
+    this.#log.note(null);
   }
 }

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { inOrder } from './in-order.ts';
 import { BAD_REQUEST, sendProblem, toProblem } from './problem.ts';
 import { PROXIED_METHODS } from './route.ts';
+import { closeConnectionsInStages } from './staged-close.ts';
 
 // A connection on which no byte moves for this long, in addition to the longest `timeoutMs`, is closed.
 const CLIENT_SILENCE_MS = 300_000;
@@ -13,7 +14,6 @@ const HTTP_OPTIONS = {
   maxHeaderSize: 16_384,
   requireHostHeader: false, // wellFormed refuses a missing Host
   requestTimeout: 300_000, // for clients that send slowly
-  keepAliveTimeout: 72_000, // longer than the idle timeout of most load balancers (60 s)
 };
 
 interface ServerOptions {
@@ -24,20 +24,24 @@ interface ServerOptions {
   onClientError: (error: NodeJS.ErrnoException, socket: Socket) => void;
   /** The `timeoutMs` of the slowest service. */
   longestTimeoutMs: number;
-  trustedProxies: string[];
+  /** How long an idle connection of a client stays open. */
+  keepAliveTimeoutMs: number;
 }
 
 /** A Fastify server that neither parses nor limits bodies, and refuses in one format. */
 export function createServer(options: ServerOptions): FastifyInstance {
   const server = Fastify({
     serverFactory: (handle) => {
-      const http = createHttpServer(HTTP_OPTIONS, inOrder(handle));
-      http.setTimeout(options.longestTimeoutMs + CLIENT_SILENCE_MS); // for clients that stop reading; the default is never
+      const { longestTimeoutMs, keepAliveTimeoutMs: keepAliveTimeout } = options;
+      const http = createHttpServer({ ...HTTP_OPTIONS, keepAliveTimeout }, inOrder(handle));
+      // For clients that stop reading; the default is never. Node waits once more if part of the last write was sent.
+      http.setTimeout(longestTimeoutMs + CLIENT_SILENCE_MS);
       // By default Node drops the fields after the first 1,000, such as a key or a second Host. 16 KiB hold about 3,000.
       http.maxHeadersCount = 0;
+      closeConnectionsInStages(http);
       return http;
     },
-    trustProxy: options.trustedProxies.length > 0 && options.trustedProxies,
+    pluginTimeout: 0, // it also limits preClose hooks: by default a stop would wait 10 s for its delay
     return503OnClosing: false, // requests that still arrive while draining are served, with Connection: close
     clientErrorHandler: options.onClientError,
     frameworkErrors: (_error, request, reply) => {

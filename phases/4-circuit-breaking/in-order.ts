@@ -17,16 +17,21 @@ export function inOrder(handle: (request: IncomingMessage, response: ServerRespo
     const left = (waiting.get(socket) ?? 1) - 1;
     waiting.set(socket, left);
     if (left === MAX_WAITING - 1) socket.resume();
-    if (!response.destroyed) handle(request, response);
+    if (!response.destroyed && socket.writable) handle(request, response);
   }
 
   return (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request;
+    // RFC 9112 9.6: nothing is begun behind a response with Connection: close.
+    if (!socket.writable) return;
+    // Behind a request with Upgrade, Node loses the rest of the bytes that it has read. What comes next may be the middle of
+    // a request, and must not be read as its beginning.
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
     // Node gives the socket to a response when the responses before it have been sent.
     if (response.socket) {
       handle(request, response);
       return;
     }
-    const { socket } = request;
     const count = (waiting.get(socket) ?? 0) + 1;
     waiting.set(socket, count);
     // Not before the next tick, because Node resumes the socket at the end of each request that it has parsed.

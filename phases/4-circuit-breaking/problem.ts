@@ -1,6 +1,8 @@
 import type { FastifyError, FastifyReply } from 'fastify';
 import { closeWhileDraining } from './drain.ts';
 import type { Exchange } from './exchange.ts';
+import { closeUnlessComplete } from './staged-close.ts';
+import { hasBody } from './upload.ts';
 
 /**
  * A refusal, sent as application/problem+json (RFC 9457). One instance per cause, thrown for every request it
@@ -62,14 +64,23 @@ export function refuse(exchange: Exchange, problem: Problem): string {
 
 /** Responds with the problem and with the headers that earlier stages have set. */
 export function sendProblem(reply: FastifyReply, problem: Problem): void {
-  const { exchange } = reply.request;
+  const { exchange, raw } = reply.request;
+  if (exchange.problem) return; // the first refusal is on its way
   const body = refuse(exchange, problem);
   reply.hijack();
-  if (reply.raw.destroyed) return; // the client closed its connection while a stage waited
+  // The body may be in the bytes that Node is parsing. If it is complete after that, the connection stays usable.
+  if (hasBody(raw) && !raw.complete) setImmediate(() => send(reply, problem, body));
+  else send(reply, problem, body);
+}
+
+function send(reply: FastifyReply, problem: Problem, body: string): void {
+  // The client has closed its connection, or the service has responded.
+  if (reply.raw.destroyed || reply.raw.headersSent) return;
   const headers: Record<string, unknown> = reply.getHeaders();
   headers['content-type'] = 'application/problem+json';
   headers['content-length'] = Buffer.byteLength(body);
   closeWhileDraining(reply, headers);
+  closeUnlessComplete(reply.request.raw, headers);
   reply.raw.writeHead(problem.status, headers as Record<string, string>);
   reply.raw.end(body);
 }

@@ -1,8 +1,5 @@
-import { isIP, isIPv4 } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import ipaddr from 'ipaddr.js';
 import * as z from 'zod';
-import type { Windows } from './fixed-window.ts';
 import type { Client } from './identify.ts';
 import { Problem } from './problem.ts';
 
@@ -11,19 +8,33 @@ const policySchema = z.strictObject({
   windowMs: z.int().positive(),
 });
 
+// Keys in Redis begin with it. Environments that share a Redis need different ones.
+const keyPrefixSchema = z
+  .string()
+  .regex(/^[\w.:-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes, underscores or colons')
+  .default('gateway');
+
 /** The limits of the config, and whether requests are served while Redis is down. */
 export const rateLimitSchema = z.strictObject({
+  keyPrefix: keyPrefixSchema,
   identified: policySchema,
   anonymous: policySchema,
   whenRedisFails: z.enum(['allow', 'reject']),
 });
 
-type RateLimitConfig = z.infer<typeof rateLimitSchema>;
+type RateLimitConfig = Omit<z.infer<typeof rateLimitSchema>, 'keyPrefix'>;
 
-/** The proxies whose X-Forwarded-* fields are trusted, as addresses and networks. A number of hops is not accepted: a client could forge it. */
-export const trustedProxiesSchema = z.array(
-  z.string().refine(isNetwork, 'must be an IP address or a network such as 10.0.0.0/8'),
-);
+/** One count: the requests in the window so far, this one included, and the ms until the window ends. */
+export interface WindowCount {
+  readonly count: number;
+  readonly leftMs: number;
+}
+
+/** Counts requests per bucket. */
+export interface Windows {
+  /** Counts one request. Null: it could not be counted. */
+  count(bucket: string, windowMs: number): Promise<WindowCount | null>;
+}
 
 /** What the limiter decided about a request. Degraded: it could not be counted. */
 export type Decision = 'allowed' | 'limited' | 'degraded_allowed' | 'degraded_rejected';
@@ -44,7 +55,7 @@ const UNAVAILABLE = new Problem(
   'Requests cannot be counted at the moment, and uncounted requests are not served. Try again shortly.',
 );
 
-// Enough, because FixedWindows probes Redis every 250 ms.
+// Short, because FixedWindows tries to reach Redis at least every 2 s.
 const UNAVAILABLE_RETRY_SECONDS = 1;
 
 /**
@@ -76,33 +87,8 @@ export function rateLimit(config: RateLimitConfig, windows: Windows) {
   };
 }
 
-// The braces are a hash tag: a Redis Cluster chooses the node of a key by the text inside.
+// redis.ts puts the prefix in front. The braces are a hash tag: a Redis Cluster chooses the node of a key by the text inside.
 function bucketOf(client: Client, request: FastifyRequest): string {
-  if (client.class === 'identified') return `gateway:{client:${client.id}}`;
-  // A trusted proxy may forward something that is not an address. Then the request counts in the bucket of the proxy.
-  const address = isIP(request.ip) ? request.ip : String(request.raw.socket.remoteAddress);
-  return `gateway:{address:${network(address)}}`;
-}
-
-/** The part of an address that one customer has. IPv6 customers get a /64 and can use a new address for every request. */
-function network(address: string): string {
-  if (isIP(address) !== 6) return address;
-  const [plain = ''] = address.split('%'); // ipaddr.js does not parse every zone, such as fe80::1%eth0.100
-  const ip = ipaddr.process(plain); // unwraps ::ffff:192.0.2.1, in any spelling
-  if (!(ip instanceof ipaddr.IPv6)) return ip.toString();
-  const prefix = ip.parts.slice(0, 4).map((part) => part.toString(16));
-  return `${prefix.join(':')}::/64`;
-}
-
-function isNetwork(text: string): boolean {
-  const [address = '', bits = '1', ...rest] = text.split('/');
-  const longest = isIPv4(address) ? 32 : 128;
-  // A /0 would trust every client.
-  return (
-    isIP(address) > 0 &&
-    !address.includes('%') &&
-    rest.length === 0 &&
-    /^[1-9]\d*$/.test(bits) &&
-    Number(bits) <= longest
-  );
+  if (client.class === 'identified') return `{client:${client.id}}`;
+  return `{address:${request.exchange.sender.address}}`;
 }

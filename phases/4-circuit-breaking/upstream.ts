@@ -26,6 +26,12 @@ type Service = z.infer<typeof serviceSchema>;
 // A service that sends nothing for this long inside a body counts as cut short. Event streams may pause.
 const SERVICE_SILENCE_MS = 300_000;
 
+// A connection gets no new request when it is this old, so that the gateway follows a name that leads elsewhere.
+const LONGEST_LIFE_MS = 60_000;
+
+// Connections that were opened together live up to this much shorter, so that they are not renewed in the same instant.
+const LIFE_SPREAD_MS = 12_000;
+
 const UNREACHABLE = new Problem(
   'forward',
   502,
@@ -76,6 +82,8 @@ export const TIMEOUT = new Problem(
 /** Aborts a call whose client has closed its connection. It says nothing about the service. */
 export const CLIENT_ABORT = new Error('the client closed its connection');
 
+const RETIRED = new errors.InformationalError('the connection is old');
+
 /** Where the calls to one service go, and how long each may take. */
 export interface Upstream {
   dispatcher: Dispatcher;
@@ -84,12 +92,28 @@ export interface Upstream {
 
 /** Opens a pool of connections to one service. TLS certificates are verified, which is Node's default. */
 export function openPool(service: Service): Pool {
-  return new Pool(new URL(service.url).origin, {
+  const pool = new Pool(new URL(service.url).origin, {
     connect: connectWithin(service.timeoutMs),
     factory: (origin, options) => new ReusingClient(origin, options),
     headersTimeout: 0, // Call has a timer of its own, because this one fires up to a second late
     bodyTimeout: SERVICE_SILENCE_MS,
   });
+  pool.on('connect', (origin, [, client]) => client && renewInTime(pool, origin, client));
+  return pool;
+}
+
+/**
+ * Takes the client of a new connection out of the pool before the connection is too old. The pool opens another one when
+ * it needs it. The option `clientTtl` of Pool would close all old connections in the same instant, and keep a closure per
+ * request as long as one of them is busy.
+ */
+function renewInTime(pool: Pool, origin: URL, client: Dispatcher): void {
+  const retire = () => {
+    pool.emit('connectionError', origin, [pool, client], RETIRED); // on this event the pool forgets the client
+    client.close(() => {}); // when the response in progress has ended
+  };
+  const timer = setTimeout(retire, LONGEST_LIFE_MS - Math.random() * LIFE_SPREAD_MS).unref();
+  client.once('disconnect', () => clearTimeout(timer));
 }
 
 /** Maps an error of undici to a Problem. `connected`: undici had a connection for the call. */

@@ -9,8 +9,8 @@ const DOT_SEGMENT = /^[^?]*?(?:\/|%2f|%5c)(?:\.|%2e){1,2}(?=[/?;]|%2f|%5c|%3b|$)
 // RFC 3986 allows no backslash in a path and no fragment in a request target.
 const NOT_IN_A_TARGET = /^[^?]*\\|#/;
 
-// RFC 3986 3.2.2, without the comma: the value is forwarded in X-Forwarded-Host, which is a list.
-const HOST = /^(?:[\w.~!$&'()*+;=%-]*|\[[\da-f:.]+\])(?::\d*)?$/i;
+/** A host and a port, RFC 3986 3.2.2, without the comma: the value is forwarded in X-Forwarded-Host, which is a list. */
+export const HOST = /^(?:[\w.~!$&'()*+;=%-]*|\[[\da-f:.]+\])(?::\d*)?$/i;
 
 /** Gate: refuses requests that two servers could read in two ways. */
 export function wellFormed(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
@@ -32,9 +32,9 @@ export function wellFormed(request: FastifyRequest, reply: FastifyReply, done: (
   if (hosts > 1 || (hosts === 0 && httpVersion !== '1.0') || !HOST.test(headers.host ?? '')) {
     throw BAD_REQUEST;
   }
-  if (!hasOnlyChunkedCoding(headers)) throw BAD_REQUEST;
   // RFC 9112 6.1: HTTP/1.0 has no Transfer-Encoding. The framing of such a request is unreliable, so nothing after it is read.
-  if (httpVersion === '1.0' && headers['transfer-encoding'] !== undefined) {
+  const isUnreliable = httpVersion === '1.0' && headers['transfer-encoding'] !== undefined;
+  if (isUnreliable || !hasOnlyChunkedCoding(headers)) {
     reply.header('connection', 'close');
     throw BAD_REQUEST;
   }

@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { accessLog } from './access-log.ts';
 import { buildAdmin } from './admin.ts';
@@ -9,33 +8,39 @@ import { FixedWindows } from './fixed-window.ts';
 import { forward } from './forward.ts';
 import { createServer } from './http-server.ts';
 import { identify, refuseAnonymous } from './identify.ts';
+import { refuseLoops } from './loop.ts';
 import { Metrics } from './metrics.ts';
 import { rateLimit } from './rate-limit.ts';
+import type { OpenRedis } from './redis.ts';
 import { refuseUnparsed } from './refuse-unparsed.ts';
 import { findRoute, PROXIED_METHODS, refuseUnrouted } from './route.ts';
 import { stages } from './stages.ts';
+import { senderBehind } from './trusted-proxies.ts';
 import { openPool, type Upstream } from './upstream.ts';
 import { wellFormed } from './well-formed.ts';
 
-/** What the gateway needs from the process. `now` is a monotonic clock in ms. */
+/** What the gateway needs from the process. `viaName`: see loop.ts. `now` is a monotonic clock in ms. */
 export interface Dependencies {
+  viaName: string;
   log: Logger;
   now: () => number;
-  redis: Redis;
+  /** How long an idle connection of a client stays open. */
+  keepAliveTimeoutMs: number;
+  redis: OpenRedis;
 }
 
 /** Builds the gateway, ready to listen. Read it from top to bottom to follow a request. */
-export function buildGateway(config: Config, { log, now, redis }: Dependencies) {
+export function buildGateway(config: Config, { viaName, log, now, keepAliveTimeoutMs, redis }: Dependencies) {
   const metrics = new Metrics(Object.keys(config.services));
   const observers = [...accessLog(log), metrics];
-  const observed = observe(observers, now);
+  const observed = observe(observers, now, senderBehind(config.trustedProxies));
   const timeouts = Object.values(config.services).map((service) => service.timeoutMs);
   const gateway = createServer({
     log,
     observed,
     onClientError: refuseUnparsed(observers, now),
     longestTimeoutMs: Math.max(...timeouts),
-    trustedProxies: config.trustedProxies,
+    keepAliveTimeoutMs,
   });
   gateway.get('/health', () => ({ status: 'ok' }));
 
@@ -54,12 +59,13 @@ export function buildGateway(config: Config, { log, now, redis }: Dependencies) 
     const stage = stages(pipeline);
     pipeline.addHook('onRequest', observed);
     stage('parse', wellFormed);
+    stage('loop', refuseLoops(viaName));
     stage('route', findRoute(config.routes, config.services));
     stage('identify', identify(config.clients));
     stage('access', refuseAnonymous);
     stage('limit', rateLimit(config.rateLimit, metrics.timed(windows, now)));
     stage('circuit', refuseWhileOpen(circuits));
-    pipeline.route({ method: PROXIED_METHODS, url: '/*', handler: forward(upstreams) });
+    pipeline.route({ method: PROXIED_METHODS, url: '/*', handler: forward(upstreams, viaName) });
     pipeline.setNotFoundHandler(refuseUnrouted);
   });
 

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { type Dispatcher, errors } from 'undici';
+import type { Dispatcher } from 'undici';
+import { BAD_REQUEST } from './problem.ts';
 import type { CallOptions } from './reused-connection.ts';
 import { CLIENT_ABORT, EXHAUSTED, problemOf } from './upstream.ts';
 
@@ -62,6 +63,6 @@ export class JudgedHandler implements Dispatcher.DispatchHandler {
 /** False for the errors that the client or the gateway itself has caused: they count neither way. */
 function isFailure(error: Error): boolean {
   if (error === CLIENT_ABORT) return false;
-  if (error instanceof errors.InvalidArgumentError) return false; // a request that undici does not send
-  return problemOf(error, false) !== EXHAUSTED;
+  const problem = problemOf(error, false);
+  return problem !== EXHAUSTED && problem !== BAD_REQUEST;
 }

@@ -1,6 +1,6 @@
 import type { Exchange, Observer } from './exchange.ts';
-import type { Windows } from './fixed-window.ts';
 import { type Count, counter, type Distribution, histogram, newRegistry } from './prometheus.ts';
+import type { Windows } from './rate-limit.ts';
 
 // RFC 9110, and PATCH of RFC 5789. Clients can invent methods, and every label value is a series.
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE']);

@@ -1,56 +1,148 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { Redis, type RedisOptions } from 'ioredis';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as nextIteration } from 'node:timers/promises';
+import { type Callback, Redis, type RedisOptions, type Result } from 'ioredis';
 import type { Logger } from 'pino';
-import { countProbe, defineFixedWindow } from './fixed-window.ts';
+import { StartError } from './start-error.ts';
 
-// How long a start waits for a Redis that neither answers nor refuses.
-const START_BUDGET_MS = 3000;
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    fixedWindow(bucket: string, windowMs: number, done?: Callback<unknown>): Result<unknown, Context>;
+  }
+}
 
-// By default ioredis waits and retries. A gateway must fail fast instead.
+/** Opens a connection on which Redis has answered a count. Rejects with the cause when there is none. */
+export type OpenRedis = () => Promise<Redis>;
+
+// The time limit from the look-up of the name to the first count. A TLS handshake takes several round trips.
+const OPEN_BUDGET_MS = 1000;
+
+// How long the ended windows of the embedded Redis stay in memory.
+const SWEEP_INTERVAL_MS = 60_000;
+
+// Each client opens one connection. ioredis could reconnect, log in and select the database by itself, but it prints
+// errors on stderr, loses their causes, and sends commands behind a SELECT that may fail.
 const OPTIONS: RedisOptions = {
-  connectTimeout: 1000,
-  socketTimeout: 1000, // closes a connection on which commands get no reply, even if TCP reports no error
+  lazyConnect: true,
+  retryStrategy: () => null,
   enableOfflineQueue: false, // a command without a connection fails at once
-  maxRetriesPerRequest: 0,
-  autoResendUnfulfilledCommands: false, // a command in flight may have been counted, so it is never sent again
-  // After a failover the old primary is a replica, and stays one on this connection. A new one looks its name up again.
-  reconnectOnError: ({ message }) => /\b(?:READONLY|MASTERDOWN)\b/.test(message),
-  retryStrategy: (attempt) => Math.min(attempt * 100, 1000),
+  enableReadyCheck: false, // it sends INFO, which the user of REDIS_URL may not be allowed to run
+  disableClientInfo: true,
+  disconnectTimeout: 1, // a hung Redis never closes its side of the connection
 };
 
 /**
- * Connects to Redis and waits until it answers or refuses, START_BUDGET_MS at most: a gateway starts without Redis
- * and connects later. Without a URL the counters are in this process, in ioredis-mock.
+ * Returns the function that opens connections, after its first attempt: a gateway starts without Redis and connects
+ * later. Without a URL the counters are in this process, in ioredis-mock. All keys begin with the prefix.
  */
-export async function connectRedis(url: string | undefined, log: Logger): Promise<Redis> {
-  let redis: Redis;
+export async function connectRedis(url: string | undefined, prefix: string, log: Logger): Promise<OpenRedis> {
+  const keyPrefix = `${prefix}:`;
   if (url === undefined) {
     log.warn('embedded redis: limits hold for this one process only');
-    const { default: RedisMock } = await import('ioredis-mock');
-    redis = new RedisMock();
-  } else {
-    redis = new Redis(url, OPTIONS);
+    return openEmbedded(keyPrefix);
   }
-  reconnectOnFailedSelect(redis, log);
-  defineFixedWindow(redis);
-  const firstReply = new Promise<void>((resolve) => {
-    redis.once('error', () => resolve());
-    // The first count takes two round trips, because Redis does not have the script yet. No request should wait for both.
-    redis.once('ready', () => countProbe(redis, () => resolve()));
+  const address = new URL(url);
+  const attempts = [openConnection(address, keyPrefix, true)];
+  await attempts[0]?.catch((error) => {
+    if (error instanceof StartError) throw error;
   });
-  await Promise.race([firstReply, delay(START_BUDGET_MS, undefined, { ref: false })]);
-  return redis;
+  return () => attempts.pop() ?? openConnection(address, keyPrefix);
 }
 
-/** Reconnects when Redis refuses the database of REDIS_URL, and logs each reason once. */
-function reconnectOnFailedSelect(redis: Redis, log: Logger): void {
-  let lastReason = '';
-  // Without an 'error' listener ioredis prints every failed attempt to connect. FixedWindows logs outages.
-  redis.on('error', (error: Error & { command?: { name: string } }) => {
-    if (error.command?.name !== 'select') return;
-    redis.disconnect(true); // after a failed SELECT ioredis silently continues in database 0
-    if (error.message !== lastReason)
-      log.error({ reason: error.message }, 'redis refuses the database of REDIS_URL');
-    lastReason = error.message;
+async function openConnection(url: URL, keyPrefix: string, isFirst = false): Promise<Redis> {
+  const host = url.hostname.replace(/^\[(.+)\]$/, '$1');
+  const options: RedisOptions = { ...OPTIONS, keyPrefix, host, port: Number(url.port || 6379) };
+  if (url.protocol === 'rediss:') options.tls = {};
+  const redis = new Redis(options);
+  defineFixedWindow(redis);
+  let cause: Error | undefined;
+  redis.on('error', (error) => {
+    cause ??= error; // why the connection failed. The commands only report that it is closed.
   });
+  let expiry: NodeJS.Immediate | undefined;
+  const expire = () => {
+    const what = redis.status === 'ready' ? 'answer' : options.tls ? 'TLS connection' : 'connection';
+    cause ??= new Error(`no ${what} within ${OPEN_BUDGET_MS} ms`);
+    redis.disconnect();
+  };
+  // In setImmediate, because after a pause of this process the reply may already be in the socket.
+  const timer = setTimeout(() => {
+    expiry = setImmediate(expire);
+  }, OPEN_BUDGET_MS);
+  try {
+    await redis.connect();
+    await logIn(redis, url);
+    if (isFirst) await refuseClusterNode(redis);
+    const database = Number(url.pathname.slice(1));
+    if (database > 0) await redis.select(database);
+    await countProbe(redis);
+    return redis;
+  } catch (error) {
+    redis.disconnect();
+    throw cause ?? error;
+  } finally {
+    clearTimeout(timer);
+    clearImmediate(expiry);
+  }
+}
+
+async function logIn(redis: Redis, { username, password }: URL): Promise<void> {
+  if (password === '') return;
+  const credentials = [username, password].filter((text) => text !== '').map(decodeURIComponent);
+  await redis.call('AUTH', ...credentials).catch((error: Error) => {
+    // A Redis without a password accepts all commands.
+    if (!error.message.includes('without any password configured')) throw error;
+  });
+}
+
+function defineFixedWindow(redis: Redis): void {
+  const lua = readFileSync(join(import.meta.dirname, 'fixed-window.lua'), 'utf8');
+  redis.defineCommand('fixedWindow', { lua, numberOfKeys: 1 });
+}
+
+/** A count in this bucket shows whether Redis can count. A PING would succeed on a Redis that cannot write. */
+export const PROBE = { bucket: '{probe}', windowMs: 1000 };
+
+async function countProbe(redis: Redis): Promise<void> {
+  await redis.fixedWindow(PROBE.bucket, PROBE.windowMs).catch((error: Error) => {
+    if (!KEY_ERROR.test(error.message)) throw error;
+  });
+}
+
+// Errors about one key. Redis still counts in the other buckets.
+const KEY_ERROR = /\b(?:WRONGTYPE|MOVED|ASK|value is not an integer|would overflow)\b/;
+
+/** True when Redis has answered that it cannot count at all, for example READONLY, LOADING or NOAUTH. */
+export function isOutage({ name, message }: Error): boolean {
+  return name === 'ReplyError' && !KEY_ERROR.test(message);
+}
+
+/** A node of a cluster counts only in its own slots. Other servers answer CLUSTER INFO with an error. */
+async function refuseClusterNode(redis: Redis): Promise<void> {
+  const info = await redis.cluster('INFO').catch(() => '');
+  if (!String(info).includes('cluster_state')) return;
+  throw new StartError(
+    'REDIS_URL names a node of a Redis Cluster. The counters need a Redis that is not a cluster.',
+  );
+}
+
+/** ioredis-mock deletes the key of an ended window only when a command names it. */
+async function openEmbedded(keyPrefix: string): Promise<OpenRedis> {
+  const { default: RedisMock } = await import('ioredis-mock');
+  const redis = new RedisMock({ keyPrefix });
+  defineFixedWindow(redis);
+  const used = new Set<string>();
+  const count = redis.fixedWindow;
+  redis.fixedWindow = (bucket, ...rest) => {
+    used.add(bucket);
+    return count(bucket, ...rest);
+  };
+  const sweep = async () => {
+    for (const bucket of used) {
+      if ((await redis.exists(bucket)) === 0) used.delete(bucket);
+      await nextIteration();
+    }
+  };
+  setInterval(sweep, SWEEP_INTERVAL_MS).unref();
+  return async () => redis;
 }

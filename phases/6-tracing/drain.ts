@@ -1,37 +1,63 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 
-// Requests still in flight this long after the signal to stop are cut off.
+// Requests still in flight this long after the drain has begun are cut off.
 const DRAIN_MS = 10_000;
 
-// A connection that has carried no request is closed this long after the signal, because its first one may still arrive.
-const FIRST_REQUEST_MS = 500;
+// A connection without a request is closed this long after the drain has begun, because its next one may be on its way.
+const NEXT_REQUEST_MS = 500;
 
 const IDLE_CHECK_MS = 50;
 
+/** What Node's HTTP server notes on a connection. */
+interface Connection extends Socket {
+  /** The response in progress. */
+  _httpMessage?: ServerResponse | null;
+  /** `incoming`: the request whose body arrives. */
+  parser?: { incoming: IncomingMessage | null } | null;
+}
+
 /**
- * Prepares a server that does not listen yet, and returns the function that stops it: no new connections, requests
- * in flight are finished, idle connections are closed. Its promise resolves when no connection is left; the process
- * must exit then, because the timers go on.
+ * Prepares a server that does not listen yet, and returns the function that stops it. For `delayMs` it serves requests
+ * as before, while load balancers notice. Then it drains: no new connections, requests in flight are finished, idle
+ * connections are closed. The promise resolves when no connection is left; the process must exit then, because the
+ * timers go on.
  */
-export function prepareDrain(gateway: FastifyInstance): () => Promise<void> {
+export function prepareDrain(gateway: FastifyInstance, delayMs: number): () => Promise<void> {
   const { server } = gateway;
-  const connections = new Set<Socket>();
+  const connections = new Set<Connection>();
   server.on('connection', (socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
   });
 
-  return async () => {
-    setTimeout(() => server.closeAllConnections(), DRAIN_MS);
-    // closeIdleConnections() skips connections that have never carried a request.
-    setTimeout(() => {
-      for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
-    }, FIRST_REQUEST_MS).unref();
-    // close() closes the connections that are idle now. Those that become idle later would wait for their keep-alive timeout.
-    setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
-    await gateway.close();
+  // Node counts a connection as idle when its response has ended here, although the last bytes may not have been sent.
+  const closeIdleConnections = server.closeIdleConnections.bind(server);
+  server.closeIdleConnections = () => {
+    if (![...connections].some(hasUnsentResponse)) closeIdleConnections();
   };
+  const closeUnused = () => {
+    for (const connection of connections) if (isUnused(connection)) connection.destroy();
+  };
+
+  // Fastify waits for this hook. Then it closes the listener, and Node the connections that are idle at this moment.
+  gateway.addHook('preClose', async () => {
+    if (delayMs > 0) await sleep(delayMs);
+    setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+    setTimeout(() => setInterval(closeUnused, IDLE_CHECK_MS), NEXT_REQUEST_MS);
+  });
+  return () => gateway.close();
+}
+
+function hasUnsentResponse({ writableLength, _httpMessage }: Connection): boolean {
+  return writableLength > 0 && _httpMessage?.finished !== false;
+}
+
+/** True also for connections that Node does not count as idle: no request yet, or half a request header. */
+function isUnused({ writableLength, _httpMessage, parser }: Connection): boolean {
+  return !_httpMessage && writableLength === 0 && parser?.incoming?.complete !== false;
 }
 
 /** Adds `Connection: close` while the gateway drains, so that the client sends no further request on this connection. */

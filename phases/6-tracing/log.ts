@@ -7,7 +7,7 @@ const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 const STUCK_MS = 500;
 
 // A slow reader gets the rest of the log within this time.
-const FLUSH_MS = 10_000;
+const FLUSH_MS = 3_000;
 
 // sync: false, because a full pipe would block every request. Without minLength, flush() calls back before lines are written.
 const stdout = pino.destination({ sync: false, minLength: 1, maxLength: MAX_BUFFERED_BYTES });
