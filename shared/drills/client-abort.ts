@@ -80,18 +80,18 @@ export const clientAbort: Drill = {
     'never sent, because the connection is already closed.',
   code: [
     {
-      file: 'forward.ts',
+      file: 'call.ts',
       marker: '() => this.#onClose()',
       why: "runs when the client's connection closes",
     },
     {
-      file: 'forward.ts',
+      file: 'call.ts',
       marker: 'this.#controller?.abort(CLIENT_ABORT)',
       why: 'cancels the call to the service',
     },
   ],
   next: [
     'npm run drill -- slow-service   a service that does not answer a connected client',
-    'phases/1-routing/forward.ts     the class Call, from its start to its end',
+    'phases/1-routing/call.ts        the class Call, from its start to its end',
   ],
 };

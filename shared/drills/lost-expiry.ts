@@ -20,12 +20,12 @@ export const lostExpiry: Drill = {
   ],
   question: 'When is a request of this client served again?',
   choices: {
-    a: 'At its next request: the window is over',
+    a: 'At its next request',
     b: 'One window after its next request',
     c: 'One window after its last request: refused requests extend the wait',
     d: 'Never, unless an operator deletes the counter',
   },
-  expected: 'b',
+  expected: 'a',
 
   async run(scene: Scene) {
     const redis = await scene.redis();
@@ -83,20 +83,20 @@ export const lostExpiry: Drill = {
   explain:
     'The usual recipe sets the expiry only when INCR returns 1. If the expiry is lost after that, no later request sets ' +
     'it again, and the client is refused until an operator deletes the counter. The script of phase 3 reads the remaining ' +
-    'time (PTTL) on every request and sets an expiry whenever there is none. The next request repairs such a counter, and ' +
-    'the client waits for one more window. INCR and PEXPIRE are in one script, so a crash of the gateway cannot happen ' +
-    'between them.',
+    'time (PTTL) on every request, and increments only a counter that has some. It replaces every other one by a new ' +
+    'window, so the next request is served. SET writes the count and the expiry of a window together, so none can exist ' +
+    'without the other.',
   code: [
     { file: 'fixed-window.lua', marker: "redis.call('PTTL', KEYS[1])", why: 'read on every request' },
     {
       file: 'fixed-window.lua',
-      marker: 'if left < 0 or left > tonumber(ARGV[1]) then',
-      why: 'true for a new counter and for one without an expiry',
+      marker: 'if left >= 0 and left <= window then',
+      why: 'false for a new counter and for one without an expiry',
     },
     {
       file: 'fixed-window.lua',
-      marker: "redis.call('PEXPIRE', KEYS[1], left)",
-      why: 'sets the missing expiry',
+      marker: "redis.call('SET', KEYS[1], 1, 'PX', ARGV[1])",
+      why: 'opens a window: count and expiry together',
     },
   ],
   next: [

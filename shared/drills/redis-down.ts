@@ -82,7 +82,7 @@ export const redisDown: Drill = {
   explain:
     'A Redis that is not running is the easy failure. Its connections are closed, so every command fails at once. By ' +
     'default, ioredis would queue commands until it is connected again; enableOfflineQueue: false switches this off. After ' +
-    'the first failure, requests do not try Redis any more, and a background probe checks every 250 ms whether it is back. ' +
+    'the first failure, requests do not try Redis any more, and the gateway tries to connect in the background, at least every 2 s. ' +
     'The operator chooses what happens to uncounted requests: "allow" if a response matters more than the limit, "reject" ' +
     'if the limit protects a service. The new Redis is empty, so every client starts with a new window.',
   code: [

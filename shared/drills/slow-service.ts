@@ -71,7 +71,7 @@ export const slowService: Drill = {
     'timeouts should be short.',
   code: [
     {
-      file: 'forward.ts',
+      file: 'call.ts',
       marker: 'this.#controller.abort(TIMEOUT)',
       why: 'ends one request after its timeout',
     },

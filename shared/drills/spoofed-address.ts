@@ -71,15 +71,19 @@ export const spoofedAddress: Drill = {
     'every client that connects from there can invent its address. Trust only the addresses of your proxies, and make ' +
     'sure that no client can connect from them.',
   code: [
-    { file: 'rate-limit.ts', marker: 'const address = isIP(request.ip)', why: 'the address that is counted' },
+    {
+      file: 'trusted-proxies.ts',
+      marker: 'const address = withoutPort(member)',
+      why: 'the field is read from the right',
+    },
     {
       file: 'headers.ts',
       marker: "name.startsWith('x-forwarded-')",
       why: 'X-Forwarded-* of the client does not reach the service',
     },
     {
-      file: 'headers.ts',
-      marker: "kept.push('x-forwarded-for'",
+      file: 'address.ts',
+      marker: "forwarded: ['x-forwarded-for'",
       why: 'the gateway writes the chain itself',
     },
   ],

@@ -76,12 +76,12 @@ export const twoGateways: Drill = {
   code: [
     {
       file: 'redis.ts',
-      marker: 'redis = new RedisMock()',
+      marker: 'redis = new RedisMock(',
       why: 'without REDIS_URL: counters for this process only',
     },
     {
       file: 'redis.ts',
-      marker: 'redis = new Redis(url, OPTIONS)',
+      marker: 'const redis = new Redis(options)',
       why: 'with REDIS_URL: counters for all gateways',
     },
     { file: 'fixed-window.lua', marker: "redis.call('INCR', KEYS[1])", why: 'read and write in one step' },

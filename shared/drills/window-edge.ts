@@ -60,7 +60,7 @@ export const windowEdge: Drill = {
   code: [
     {
       file: 'fixed-window.lua',
-      marker: 'if left < 0 or left > tonumber(ARGV[1]) then',
+      marker: "redis.call('SET', KEYS[1], 1, 'PX', ARGV[1])",
       why: 'the first request after the end starts a window',
     },
     {

@@ -49,6 +49,7 @@ function present(test, message, checkInside = () => {}) {
   };
 }
 
-function member(path, name) {
+/** The path of a field of the object at `path`. */
+export function member(path, name) {
   return path === '' ? name : `${path}.${name}`;
 }

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { isObject, list, object, record, text, wholeNumber } from './check.mjs';
 import { ANONYMOUS } from './identify.mjs';
 import { logLevels } from './log.mjs';
+import { randomName } from './loop.mjs';
+import { checkKeys } from './repeated-keys.mjs';
 
 const A_DAY_MS = 86_400_000;
 
@@ -48,14 +50,17 @@ export class StartError extends Error {}
 
 /** Reads and checks a config file. Throws a StartError. */
 export function readConfig(file) {
+  let text;
   let config;
   try {
-    config = JSON.parse(readFileSync(file, 'utf8').replace(/^\uFEFF/, '')); // a byte order mark
+    text = readFileSync(file, 'utf8').replace(/^\uFEFF/, ''); // a byte order mark
+    config = JSON.parse(text);
   } catch (error) {
     throw new StartError(`Cannot read the config ${file}: ${error.message}`);
   }
   const faults = [];
   const report = (path, message) => faults.push(`  ${path || '(the whole file)'}: ${message}`);
+  checkKeys(text, report);
   checkConfig(config, '', report);
   checkReferences(config, report);
   if (faults.length > 0) throw new StartError([`The config ${file} is not usable:`, ...faults].join('\n'));
@@ -63,23 +68,40 @@ export function readConfig(file) {
 }
 
 /** Reads the environment variables; empty ones count as unset. Throws a StartError. */
-export function readEnvironment({ PORT, HOST, GATEWAY_CONFIG, LOG_LEVEL }) {
-  const port = PORT || '3000';
-  const logLevel = LOG_LEVEL || 'info';
+export function readEnvironment(variables) {
   const faults = [];
-  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) faults.push('  PORT: must be a port number');
-  if (!logLevels.includes(logLevel)) faults.push(`  LOG_LEVEL: must be one of ${logLevels.join(', ')}`);
+  const number = (name, fallback, min, max) => {
+    const text = variables[name] || String(fallback);
+    const isGood = /^\d{1,8}$/.test(text) && Number(text) >= min && Number(text) <= max;
+    if (!isGood) faults.push(`  ${name}: must be a whole number from ${min} to ${max}`);
+    return Number(text);
+  };
+  const environment = {
+    port: number('PORT', 3000, 0, 65_535),
+    host: variables.HOST || '127.0.0.1',
+    configFile: variables.GATEWAY_CONFIG || undefined,
+    name: variables.GATEWAY_NAME || randomName(),
+    drainDelayMs: number('DRAIN_DELAY_MS', 0, 0, 300_000),
+    keepAliveTimeoutMs: number('KEEP_ALIVE_TIMEOUT_MS', 72_000, 1_000, A_DAY_MS),
+    logLevel: variables.LOG_LEVEL || 'info',
+  };
+  if (!NAME.test(environment.name)) faults.push(`  GATEWAY_NAME: ${A_NAME}`);
+  if (!logLevels.includes(environment.logLevel))
+    faults.push(`  LOG_LEVEL: must be one of ${logLevels.join(', ')}`);
   if (faults.length > 0) throw new StartError(['The environment is not usable:', ...faults].join('\n'));
-  return { port: Number(port), host: HOST || '127.0.0.1', configFile: GATEWAY_CONFIG || undefined, logLevel };
+  return environment;
 }
 
 /** Checks that need more than one value: names that must exist, and values that must be unique. */
 function checkReferences(config, report) {
   const { services, routes, clients } = isObject(config) ? config : {};
-  const seen = new Set();
-  const once = (value, path, message) => {
-    if (value !== undefined && seen.has(value)) report(path, message);
-    seen.add(value);
+  const prefixes = new Map();
+  const ids = new Map();
+  const digests = new Map();
+  /** Returns the place that had the value before, if there is one. */
+  const firstPlace = (places, value, place) => {
+    if (typeof value === 'string' && !places.has(value)) places.set(value, place);
+    return places.get(value) === place ? undefined : places.get(value);
   };
   for (const [i, route] of entries(routes)) {
     const { service, prefix } = Object(route);
@@ -87,16 +109,18 @@ function checkReferences(config, report) {
     if (typeof service === 'string' && !Object.hasOwn(Object(services), service)) {
       report(`routes[${i}].service`, `no service is called ${JSON.stringify(service)}`);
     }
-    once(prefix, `routes[${i}].prefix`, 'an earlier route has this prefix too');
+    const other = firstPlace(prefixes, prefix, `routes[${i}]`);
+    if (other) report(`routes[${i}].prefix`, `${other} has the prefix ${JSON.stringify(prefix)} too`);
   }
-  seen.clear();
   for (const [i, client] of entries(clients)) {
-    once(Object(client).id, `clients[${i}].id`, 'an earlier client has this id too');
-  }
-  seen.clear();
-  for (const [i, client] of entries(clients)) {
-    for (const [k, digest] of entries(Object(client).keySha256)) {
-      once(digest, `clients[${i}].keySha256[${k}]`, 'this digest stands in the config already');
+    const { id, keySha256 } = Object(client);
+    const other = firstPlace(ids, id, `clients[${i}]`);
+    if (other) report(`clients[${i}].id`, `${other} has the id ${JSON.stringify(id)} too`);
+    for (const [k, digest] of entries(keySha256)) {
+      const place = `clients[${i}].keySha256[${k}]`;
+      // The digest is not repeated, because it may be the key itself.
+      const same = firstPlace(digests, digest, place);
+      if (same) report(place, `is also ${same}`);
     }
   }
 }

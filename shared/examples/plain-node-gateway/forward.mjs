@@ -1,9 +1,10 @@
 import http from 'node:http';
 import https from 'node:https';
 import { urlToHttpOptions } from 'node:url';
-import { answerHeaders, requestHeaders } from './headers.mjs';
+import { answerHeaders, interimHeader, requestHeaders } from './headers.mjs';
 import { lookup } from './lookup.mjs';
-import { Problem } from './problem.mjs';
+import { BAD_REQUEST, Problem } from './problem.mjs';
+import { collect, hasBody, isShort, stream } from './upload.mjs';
 import { isChunkedAtMost } from './well-formed.mjs';
 
 // A response whose body pauses for this long counts as cut short. The time is long because event streams may pause.
@@ -52,6 +53,12 @@ const TIMEOUT = new Problem(
   'The service did not answer in time. Whether it acted on the request is unknown.',
 );
 
+// A connection gets no new request when it is this old, so that the gateway follows a name that leads elsewhere.
+const LONGEST_LIFE_MS = 60_000;
+
+// Connections that were opened together live up to this much shorter, so that they are not renewed in the same instant.
+const LIFE_SPREAD_MS = 12_000;
+
 /** A service of the config, with its keep-alive connections. Node verifies its TLS certificate. */
 export function openService({ url, timeoutMs }) {
   const { protocol, host, pathname } = new URL(url);
@@ -64,9 +71,29 @@ export function openService({ url, timeoutMs }) {
   });
   // RFC 9112 9.2: bytes on an idle connection are not the answer to the next request.
   agent.on('free', (socket) => socket.once('data', hangUp));
+  /** When each connection is too old. */
+  const ends = new WeakMap();
+  const closeOld = () => {
+    for (const socket of Object.values(agent.freeSockets).flat()) {
+      if (ends.get(socket) > Date.now()) continue;
+      socket.destroy();
+      socket.emit('agentRemove'); // otherwise the agent forgets it only when it is closed, and may use it before
+    }
+  };
   return {
-    ask: (options) =>
-      (secure ? https : http).request({ ...urlToHttpOptions(new URL(url)), agent, ...options }),
+    ask(options) {
+      closeOld();
+      const request = (secure ? https : http).request({
+        ...urlToHttpOptions(new URL(url)),
+        agent,
+        ...options,
+      });
+      request.once('socket', (socket) => {
+        if (!request.reusedSocket)
+          ends.set(socket, Date.now() + LONGEST_LIFE_MS - Math.random() * LIFE_SPREAD_MS);
+      });
+      return request;
+    },
     host,
     basePath: pathname === '/' ? '' : pathname,
     connected: secure ? 'secureConnect' : 'connect',
@@ -79,28 +106,40 @@ function hangUp() {
 }
 
 /** Sends the request to a service, once, and streams the answer back. Never retries. */
-export function forward(call, service, rest) {
+export function forward(call, service, rest, name) {
+  const { request, response } = call;
+  // RFC 9110 10.1.1: the client waits for 100 Continue before it uploads. HTTP/1.0 does not have it.
+  const { expect = '' } = request.headers;
+  const waits = hasBody(request) && expect.toLowerCase() === '100-continue' && request.httpVersion === '1.1';
+  if (hasBody(request) && isShort(request)) {
+    if (waits && !request.complete) response.writeContinue();
+    collect(request, (body) => start(call, service, rest, { body, waits: false, name }));
+  } else {
+    start(call, service, rest, { body: null, waits, name });
+  }
+}
+
+/** Starts the call. `body`: null if there is none, or if it is streamed. */
+function start(call, service, rest, { body, waits, name }) {
   const { request, response } = call;
   const target = service.basePath + rest;
   const outgoing = service.ask({
     method: request.method,
     path: target.startsWith('/') ? target : `/${target}`,
-    headers: requestHeaders(request, { host: service.host, prefix: call.route.prefix }),
+    headers: requestHeaders(request, { host: service.host, prefix: call.route.prefix, name }),
   });
-  const { 'content-length': length = '0', 'transfer-encoding': coding, expect = '' } = request.headers;
-  const hasBody = length !== '0' || coding !== undefined;
-  // RFC 9110 10.1.1: the client waits for 100 Continue before it uploads. HTTP/1.0 does not have it.
-  const waits = hasBody && expect.toLowerCase() === '100-continue' && request.httpVersion === '1.1';
   let connected = false;
   let answer = null;
   let over = false;
   let received = 0;
+  let endUpload = () => {};
 
   outgoing.once('socket', (socket) => {
     socket.off('data', hangUp);
     if (outgoing.reusedSocket) begin();
     else socket.once(service.connected, begin);
   });
+  outgoing.on('information', passInterim);
   outgoing.once('response', pass);
   outgoing.once('upgrade', (_answer, socket) => {
     socket.destroy();
@@ -119,8 +158,9 @@ export function forward(call, service, rest) {
   // After a pause of the process it fires before an answer in the socket is read, so the check is in a setImmediate.
   const timer = setTimeout(() => setImmediate(late), service.timeoutMs);
   outgoing.once('finish', () => timer.refresh());
-  if (hasBody) request.pipe(outgoing);
-  else outgoing.end();
+  const streams = body === null && hasBody(request);
+  if (streams) endUpload = stream(request, outgoing, () => fail(BAD_REQUEST));
+  else outgoing.end(body ?? undefined);
 
   /** The service is connected. */
   function begin() {
@@ -128,14 +168,24 @@ export function forward(call, service, rest) {
     if (!over && waits) response.writeContinue();
   }
 
+  /** RFC 9110 15.2: HTTP/1.0 has no interim answers. */
+  function passInterim(interim) {
+    if (over || answer) return;
+    if (interim.statusCode > 101 && request.httpVersion === '1.1') {
+      response.socket.write(interimHeader(interim), 'latin1');
+    }
+  }
+
   function pass(incoming) {
     if (over) return;
-    if (incoming.statusCode < 100 || incoming.statusCode > 599 || !isChunkedAtMost(incoming.headers)) {
+    // A 101 without Upgrade is reported as a response.
+    if (incoming.statusCode < 200 || incoming.statusCode > 599 || !isChunkedAtMost(incoming.headers)) {
       fail(INVALID);
       return;
     }
     answer = incoming;
     clearTimeout(timer);
+    if (!request.complete) response.setHeader('connection', 'close');
     response.writeHead(answer.statusCode, answerHeaders(answer));
     // Send the header now, because the first event of a stream may come much later. flushHeaders() would encode the
     // fields as UTF-8; with an empty write, Node sends their bytes unchanged.
@@ -157,7 +207,7 @@ export function forward(call, service, rest) {
   function end() {
     over = true;
     clearTimeout(timer);
-    request.unpipe(outgoing).resume();
+    endUpload();
     const isComplete = answer?.complete && outgoing.writableFinished;
     if (!isComplete) outgoing.destroy();
   }
@@ -168,7 +218,7 @@ export function forward(call, service, rest) {
     const progress = request.socket.bytesRead > received;
     received = request.socket.bytesRead;
     // It moves while the service waits for the client, or when more of it was read since the last timeout.
-    const isUploading = hasBody && !request.readableEnded && (!outgoing.writableNeedDrain || progress);
+    const isUploading = streams && !request.readableEnded && (!outgoing.writableNeedDrain || progress);
     if (connected && isUploading) timer.refresh();
     else fail(TIMEOUT);
   }

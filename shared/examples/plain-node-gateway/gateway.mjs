@@ -1,10 +1,13 @@
 import http from 'node:http';
+import { addressForLog, peerOf } from './address.mjs';
+import { closeInStages, isDeaf, stopParsing } from './closing.mjs';
 import { forward, openService } from './forward.mjs';
 import { createIdentifier, refuseAnonymous } from './identify.mjs';
 import { inOrder } from './in-order.mjs';
+import { refuseLoops } from './loop.mjs';
 import { INTERNAL, Problem } from './problem.mjs';
 import { createRouter } from './route.mjs';
-import { refuseMalformed, refuseUnparsed } from './well-formed.mjs';
+import { problemOfParser, refuseMalformed, refuseUnparsed } from './well-formed.mjs';
 
 // The status that nginx logs when a client disconnects before its response is complete. It is never sent.
 const CLIENT_LEFT = 499;
@@ -12,13 +15,13 @@ const CLIENT_LEFT = 499;
 // A connection without traffic is closed after the longest `timeoutMs` of a service plus this time.
 const SILENCE_MS = 300_000;
 
-// A new connection gets this time after a stop signal: its first request may be on its way, or not read yet.
-const FIRST_REQUEST_MS = 500;
+// A connection without a request gets this time when the drain begins: its next one may be on its way, or not read yet.
+const NEXT_REQUEST_MS = 500;
 
 const IDLE_CHECK_MS = 50;
 
-/** Builds the gateway: its server, ready to listen, and `stop`. Read `serve` to follow a request. */
-export function createGateway(config, log) {
+/** Builds the gateway: its server, ready to listen, and `stop`. `name` is for Via. Read `serve` to follow a request. */
+export function createGateway(config, log, name, keepAliveTimeout) {
   const services = new Map(Object.entries(config.services).map(([name, it]) => [name, openService(it)]));
   const findRoute = createRouter(config.routes);
   const identify = createIdentifier(config.clients);
@@ -37,12 +40,13 @@ export function createGateway(config, log) {
         return;
       }
       observe(call);
+      refuseLoops(request, name);
       const { route, rest } = findRoute(request);
       call.route = route;
       call.client = identify(request);
       refuseAnonymous(call.client, route);
       // Between two setImmediates the event loop reads what services have sent on idle connections (RFC 9112 9.2).
-      const begin = () => attempt(call, () => forward(call, services.get(route.service), rest));
+      const begin = () => attempt(call, () => forward(call, services.get(route.service), rest, name));
       setImmediate(() => setImmediate(() => response.destroyed || begin()));
     });
   }
@@ -54,7 +58,9 @@ export function createGateway(config, log) {
     } catch (error) {
       observe(call);
       if (!(error instanceof Problem)) log.error({ err: String(error?.stack) }, 'internal error');
-      call.refuse(error instanceof Problem ? error : INTERNAL);
+      // The parser has not read the body yet that came with the header.
+      call.request.resume();
+      setImmediate(() => call.refuse(error instanceof Problem ? error : INTERNAL));
     }
   }
 
@@ -72,17 +78,41 @@ export function createGateway(config, log) {
   }
 
   const serveNext = inOrder(serve);
-  const server = http.createServer({ maxHeaderSize: 16_384, requireHostHeader: false }, serveNext);
+  const options = { maxHeaderSize: 16_384, requireHostHeader: false, keepAliveTimeout };
+  const server = http.createServer(options, serveNext);
   // By default Node drops header fields after the first 1,000, possibly a key or a second Host. 16 KiB hold some 3,000.
   server.maxHeadersCount = 0;
   // Without these listeners Node answers Expect itself, and a client sends an upload that is then refused.
   server.on('checkContinue', serveNext).on('checkExpectation', serveNext);
   server.on('clientError', (error, socket) => {
-    const problem = refuseUnparsed(error, socket);
-    // A call in flight on this connection has a line of its own, when the connection closes.
-    if (problem && connections.get(socket)?.size === 0) log.info(describeUnparsed(problem), 'request');
+    if (isDeaf(socket)) return;
+    // `_httpMessage` is the response to the request in flight.
+    const { _httpMessage: response, writable } = socket;
+    if (!writable || error.code === 'ECONNRESET') {
+      socket.destroy();
+    } else if (response?.req.complete) {
+      // What is wrong comes after the request: it gets its response, and then the connection ends.
+      stopParsing(socket);
+      if (!response.headersSent) response.setHeader('connection', 'close');
+      response.once('finish', () => closeInStages(socket));
+      socket.once('end', () => response.writableFinished || socket.destroy());
+    } else if (response && (response.headersSent || error.code === 'HPE_INVALID_EOF_STATE')) {
+      // The client has left, or would read more bytes as a part of the response.
+      socket.destroy();
+    } else if (response) {
+      stopParsing(socket);
+      const [call] = connections.get(socket);
+      call.leave();
+      call.refuse(problemOfParser(error));
+    } else {
+      const problem = problemOfParser(error);
+      refuseUnparsed(problem, socket);
+      log.info(describeUnparsed(problem, socket), 'request');
+    }
   });
   server.on('connection', (socket) => {
+    // Node calls this after a response with Connection: close.
+    socket.destroySoon = () => closeInStages(socket);
     const calls = new Set();
     connections.set(socket, calls);
     socket.once('close', () => {
@@ -109,13 +139,12 @@ export function createGateway(config, log) {
       if (!response.headersSent) response.setHeader('connection', 'close');
     }
     server.close(done);
-    // Connections that become idle later, and have no `Connection: close` in their last response.
-    setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS).unref();
-    // server.close() does not close connections that have never carried a request. They would delay the end of the process.
+    // server.close() closes the connections that are idle now. To Node those are not idle that have never carried a
+    // request, or half a request header.
     const closeUnused = () => {
-      for (const socket of connections.keys()) if (socket.bytesRead === 0) socket.destroy();
+      for (const socket of connections.keys()) if (isUnused(socket)) socket.destroy();
     };
-    setTimeout(closeUnused, FIRST_REQUEST_MS).unref();
+    setTimeout(() => setInterval(closeUnused, IDLE_CHECK_MS).unref(), NEXT_REQUEST_MS).unref();
   }
 
   return { server, stop };
@@ -123,6 +152,11 @@ export function createGateway(config, log) {
 
 function hasUnsentResponse({ _httpMessage, writableLength }) {
   return writableLength > 0 && _httpMessage?.finished !== false;
+}
+
+/** True when no response is in progress or unsent, and no body arrives. */
+function isUnused({ _httpMessage, writableLength, parser }) {
+  return !_httpMessage && writableLength === 0 && parser?.incoming?.complete !== false;
 }
 
 /** One request in the gateway, and what is logged about it. */
@@ -136,29 +170,35 @@ class Call {
 
   constructor(request, response) {
     this.request = request;
+    this.peer = peerOf(request.socket); // unknown once the connection is closed
     this.response = response;
   }
 
-  /** Answers with the problem. All refusals are written here. */
+  /** Answers with the problem, unless there is an answer. All refusals are written here. */
   refuse({ stage, status, headers, body }) {
+    if (this.response.headersSent || this.response.destroyed) return;
     this.refusedBy = stage;
+    // The rest of an upload is not read to its end.
+    if (!this.request.complete) this.response.setHeader('connection', 'close');
     this.response.writeHead(status, headers).end(body);
   }
 
   /** Closes the connection: after a normal end, the client would take half a response for a complete one. */
   cut(stage) {
     this.refusedBy = stage;
-    this.response.destroy();
+    // For a client of HTTP/1.0 the end of the connection is the end of the response. A reset is not.
+    if (this.request.httpVersion === '1.0') this.response.socket.resetAndDestroy();
+    else this.response.destroy();
   }
 }
 
 /** The parser knows neither method nor target. */
-function describeUnparsed({ stage, status }) {
+function describeUnparsed({ stage, status }, socket) {
   const unknown = { method: null, path: null, route: null, service: null, client: null };
-  return { ...unknown, status, durationMs: 0, refusedBy: stage };
+  return { ...unknown, address: addressForLog(peerOf(socket)), status, durationMs: 0, refusedBy: stage };
 }
 
-function describe({ request, response, begun, route, client, refusedBy }) {
+function describe({ request, response, peer, begun, route, client, refusedBy }) {
   const answered = response.writableFinished || refusedBy !== undefined;
   return {
     method: request.method,
@@ -166,6 +206,7 @@ function describe({ request, response, begun, route, client, refusedBy }) {
     route: route?.prefix ?? null,
     service: route?.service ?? null,
     client,
+    address: addressForLog(peer),
     status: answered ? response.statusCode : CLIENT_LEFT,
     durationMs: Math.round((performance.now() - begun) * 1000) / 1000,
     refusedBy,

@@ -1,3 +1,5 @@
+import { peerOf } from './address.mjs';
+
 // RFC 9110 7.6.1: hop-by-hop fields apply to one connection only, in requests and in responses.
 const HOP_BY_HOP = [
   'connection',
@@ -23,29 +25,44 @@ const NOT_TO_SERVICES = [
   'x-real-ip',
 ];
 
-/** The header fields of a request that its service gets: the host of the service, the prefix of the route. */
-export function requestHeaders(request, { host, prefix }) {
+/**
+ * The header fields of a request that its service gets: the host of the service, the prefix of the route, the name of the
+ * gateway.
+ */
+export function requestHeaders(request, { host, prefix, name }) {
   const { headers, headersDistinct, httpVersion, socket } = request;
   // First: many servers ignore fields beyond a limit (Node: 1,000), and a client could push these past it by sending
   // many of its own.
   const own = {
     host,
-    'x-forwarded-for': socket.remoteAddress.replace(/^::ffff:(?=.*\.)/, ''), // IPv4 on a listener of `::`
+    'x-forwarded-for': peerOf(socket),
     'x-forwarded-proto': 'http',
     'x-forwarded-host': headers.host ?? '',
     'x-forwarded-prefix': prefix,
-    via: [...(headersDistinct.via ?? []), `${httpVersion} plain-node-gateway`],
+    via: [...(headersDistinct.via ?? []), `${httpVersion} ${name}`],
   };
-  const others = keep(request, (name) => {
+  const others = keep(request, (field) => {
     // CGI-like servers treat X_Forwarded_For like X-Forwarded-For, so both are removed.
-    const dashed = name.replaceAll('_', '-');
-    const isOurs = [name, dashed].some((spelling) => NOT_TO_SERVICES.includes(spelling));
-    return !isOurs && !dashed.startsWith('x-forwarded-') && name !== 'via';
+    const dashed = field.replaceAll('_', '-');
+    const isOurs = [field, dashed].some((spelling) => NOT_TO_SERVICES.includes(spelling));
+    return !isOurs && !dashed.startsWith('x-forwarded-') && field !== 'via';
   });
   const kept = Object.assign(Object.create(null), own, others);
   // Node sets Transfer-Encoding itself, but not for GET and DELETE, where it expects no body.
   if (headers['transfer-encoding'] !== undefined) kept['transfer-encoding'] = 'chunked';
   return lengthLast(kept, headers);
+}
+
+/** An interim answer (1xx) as it is written to the client. It has no body, and so no length (RFC 9110 8.6). */
+export function interimHeader({ statusCode, statusMessage, headers, rawHeaders }) {
+  const listed = (headers.connection ?? '').toLowerCase().split(/\s*,\s*/);
+  const lines = [`HTTP/1.1 ${statusCode} ${statusMessage}`];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i].toLowerCase();
+    if (HOP_BY_HOP.includes(name) || name === 'content-length' || listed.includes(name)) continue;
+    lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`);
+  }
+  return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
 /** The header fields of an answer that the client gets. */
@@ -68,6 +85,8 @@ function keep({ headers, headersDistinct }, isEndToEnd) {
 /** Content-Length stays, even if Connection lists it. It is last: Node garbles a Content-Disposition that follows it. */
 function lengthLast(kept, headers) {
   delete kept['content-length'];
-  if (headers['content-length'] !== undefined) kept['content-length'] = headers['content-length'];
+  // `05` is written as `5`.
+  const length = headers['content-length']?.replace(/^0+(?=\d)/, '');
+  if (length !== undefined) kept['content-length'] = length;
   return kept;
 }

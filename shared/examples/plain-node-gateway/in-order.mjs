@@ -1,3 +1,5 @@
+import { isDeaf } from './closing.mjs';
+
 // While this many requests of a connection wait, no more are read from it.
 const MAX_WAITING = 16;
 
@@ -14,16 +16,21 @@ export function inOrder(serve) {
     const left = waiting.get(socket) - 1;
     waiting.set(socket, left);
     if (left === MAX_WAITING - 1) socket.resume();
-    if (!response.destroyed) serve(request, response);
+    if (!response.destroyed && !isDeaf(socket)) serve(request, response);
   }
 
   return (request, response) => {
+    const { socket } = request;
+    // RFC 9112 9.6: nothing is begun behind a response with Connection: close.
+    if (isDeaf(socket) || !socket.writable) return;
+    // Behind a request with Upgrade, Node loses the rest of the bytes that it has read. What comes next may be the middle
+    // of a request.
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
     // A response gets its socket when all responses before it have been sent.
     if (response.socket) {
       serve(request, response);
       return;
     }
-    const { socket } = request;
     const count = (waiting.get(socket) ?? 0) + 1;
     waiting.set(socket, count);
     // In the next tick, because Node resumes the socket at the end of each request that it has parsed.

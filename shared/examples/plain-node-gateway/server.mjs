@@ -4,17 +4,19 @@ import { readConfig, readEnvironment, StartError } from './config.mjs';
 import { createGateway } from './gateway.mjs';
 import { createLog } from './log.mjs';
 
-// Requests that are still in flight this long after a stop signal are cut off.
+// Requests that are still in flight this long after the drain has begun are cut off.
 const DRAIN_MS = 10_000;
 
 // How long the process waits until its last log lines are read. A reader of stdout that is stuck must not delay the end.
-const LAST_LINES_MS = 5_000;
+const LAST_LINES_MS = 3_000;
 
 async function main() {
-  const { host, port, configFile, logLevel } = readEnvironment(process.env);
+  const { host, port, configFile, name, drainDelayMs, keepAliveTimeoutMs, logLevel } = readEnvironment(
+    process.env,
+  );
   const config = readConfig(configFile ?? join(import.meta.dirname, 'gateway.json'));
   const log = createLog(logLevel);
-  const gateway = createGateway(config, log);
+  const gateway = createGateway(config, log, name, keepAliveTimeoutMs);
 
   const refuse = (error) => {
     const cure = 'Stop what uses the port, or set PORT to another one.';
@@ -33,14 +35,19 @@ async function main() {
     // once(): the same signal again ends the process at once, which is the default of Node.
     process.once(signal, () => {
       log.info({ signal }, 'stopping');
-      setTimeout(() => gateway.server.closeAllConnections(), DRAIN_MS);
-      gateway.stop(() => {
-        // The callback of this empty write runs when all log lines are written, or when stdout has failed.
-        process.stdout.write('', () => process.exit(0));
-        setTimeout(() => process.exit(0), LAST_LINES_MS);
-      });
+      setTimeout(() => drain(gateway), drainDelayMs);
     });
   }
+}
+
+/** Finishes the requests in flight, writes the last log lines and ends the process. */
+function drain(gateway) {
+  setTimeout(() => gateway.server.closeAllConnections(), DRAIN_MS);
+  gateway.stop(() => {
+    // The callback of this empty write runs when all log lines are written, or when stdout has failed.
+    process.stdout.write('', () => process.exit(0));
+    setTimeout(() => process.exit(0), LAST_LINES_MS);
+  });
 }
 
 /** Prints one message that tells the operator what to correct, or the stack of a bug. */

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import { closeInStages } from './closing.mjs';
 import { BAD_REQUEST, Problem } from './problem.mjs';
 
 const HEADERS_TOO_LARGE = new Problem(
@@ -17,13 +18,13 @@ const REQUEST_TIMEOUT = new Problem(
   'The request did not arrive completely in time. Send it again on a new connection.',
 );
 
-// RFC 9112 6.1: HTTP/1.0 has no Transfer-Encoding. Where such a request ends is unreliable, so nothing after it is read.
-const CHUNKS_IN_1_0 = new Problem(
+// The end of such a request is unreliable, so nothing after it is read.
+const UNCLEAR_END = new Problem(
   'parse',
   400,
   'bad-request',
   'Malformed request',
-  'Transfer-Encoding needs HTTP/1.1.',
+  'Transfer-Encoding must be chunked, and needs HTTP/1.1.',
   { connection: 'close' },
 );
 
@@ -46,8 +47,9 @@ export function refuseMalformed({ url, headers, headersDistinct, httpVersion }) 
   // RFC 9112 3.2: exactly one Host. HTTP/1.0 requests may have none.
   const enough = host.length === 1 || (host.length === 0 && httpVersion === '1.0');
   if (!enough || !HOST.test(host[0] ?? '')) throw BAD_REQUEST;
-  if (!isChunkedAtMost(headers)) throw BAD_REQUEST;
-  if (httpVersion === '1.0' && headers['transfer-encoding'] !== undefined) throw CHUNKS_IN_1_0;
+  // RFC 9112 6.1: HTTP/1.0 has no Transfer-Encoding.
+  const mayBeChunked = httpVersion !== '1.0' || headers['transfer-encoding'] === undefined;
+  if (!isChunkedAtMost(headers) || !mayBeChunked) throw UNCLEAR_END;
 }
 
 /**
@@ -58,23 +60,18 @@ export function isChunkedAtMost({ 'transfer-encoding': coding }) {
   return coding === undefined || coding.toLowerCase() === 'chunked';
 }
 
-/**
- * Answers what Node's parser refuses before there is a request: bad framing, large headers, slow clients. Returns the
- * problem that it sent, or undefined.
- */
-export function refuseUnparsed(error, socket) {
-  // `_httpMessage` is the current response. Once its header is sent, more bytes would be read as part of its body.
-  if (!socket.writable || error.code === 'ECONNRESET' || socket._httpMessage?.headersSent) {
-    socket.destroy();
-    return undefined;
-  }
+/** The problem that an error of Node's parser stands for: bad framing, large headers, slow clients. */
+export function problemOfParser({ code }) {
   const problems = { HPE_HEADER_OVERFLOW: HEADERS_TOO_LARGE, ERR_HTTP_REQUEST_TIMEOUT: REQUEST_TIMEOUT };
-  const problem = problems[error.code] ?? BAD_REQUEST;
-  const { status, headers, body } = problem;
+  return problems[code] ?? BAD_REQUEST;
+}
+
+/** Refuses what the parser has refused before there was a request. */
+export function refuseUnparsed({ status, headers, body }, socket) {
   const fields = Object.entries({ ...headers, connection: 'close', date: new Date().toUTCString() }).map(
     ([name, value]) => `${name}: ${value}`,
   );
   const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...fields];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
-  return problem;
+  socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+  closeInStages(socket);
 }
