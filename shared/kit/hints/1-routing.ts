@@ -42,7 +42,18 @@ export const routingHints: HintGroup[] = [
       'Does your gateway ever hold a whole body in memory, or read it faster than it can send it on?',
       'Forward each body chunk by chunk. When write() returns false, stop reading the other side until the drain event. Run both directions at the same time: a response may begin during the upload.',
     ],
-    code: { file: 'forward.ts', from: 'onResponseData(' },
+    code: { file: 'call.ts', from: 'onResponseData(' },
+  },
+  {
+    tests: ['is read whole before the service is called'],
+    contract:
+      'One exception: a body with a `Content-Length` up to 16 KiB is read whole before the service is called.',
+    read: contract,
+    hints: [
+      'What does a stream cost for a body of 1 KB, and what does a service do with half a body?',
+      'If Content-Length is at most 16 KiB, collect the body, then send it with the header fields. Longer bodies, and those of unknown length, stream.',
+    ],
+    code: { file: 'upload.ts', from: 'export function hasBody(' },
   },
   {
     tests: ['a request body > '],
@@ -63,7 +74,7 @@ export const routingHints: HintGroup[] = [
       'When does your gateway send the header fields of a response?',
       'A server usually keeps the header fields until the first byte of the body. An event stream may be silent for minutes: send the fields as soon as they arrive (in Node: flushHeaders()).',
     ],
-    code: { file: 'forward.ts', from: 'onResponseStart(' },
+    code: { file: 'call.ts', from: 'onResponseStart(' },
   },
   {
     tests: ['an answer > 204 loses'],
@@ -76,20 +87,46 @@ export const routingHints: HintGroup[] = [
     code: { file: 'headers.ts', from: 'if (length !== undefined && status !== 204)' },
   },
   {
-    tests: [
-      'an answer > 204',
-      'an answer > 304',
-      'an answer > of no length',
-      'an answer > after interim ones',
-    ],
+    tests: ['an answer > 204', 'an answer > 304', 'an answer > of no length but'],
     contract:
       'Status, 204, 304, HEAD with its length, redirects, compressed bodies, ranges, event streams and repeated fields such as `Set-Cookie` pass unchanged.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
       'How can a client tell where a response ends? Content-Length is only one of the ways.',
-      '204, 304 and responses to HEAD end with their header fields, whatever Content-Length says. 1xx responses come before the final one and are dropped. Without a length and without chunks, the end of the connection is the end of the response.',
+      '204, 304 and responses to HEAD end with their header fields, whatever Content-Length says. Without a length and without chunks, the end of the connection is the end of the response.',
     ],
-    code: { file: 'forward.ts', from: 'onResponseStart(' },
+    code: { file: 'call.ts', from: 'onResponseStart(' },
+  },
+  {
+    tests: ['an answer > that is interim > never reaches'],
+    contract: 'HTTP/1.0 clients get none (RFC 9110 15.2).',
+    read: contract,
+    hints: [
+      'HTTP/1.0 has no 1xx. What does such a client take an interim response for?',
+      'Check the version of the request before you write an interim response.',
+    ],
+    code: { file: 'call.ts', from: 'onResponseStart(' },
+  },
+  {
+    tests: ['an answer > that is interim > '],
+    contract:
+      'Interim answers of the service (102 to 199) are passed on to HTTP/1.1 clients at once, in their order, with their fields but without hop-by-hop fields and `Content-Length`.',
+    read: contract,
+    hints: [
+      'A service may send several responses to one request, and all but the last have a status of 1xx. Does your HTTP client report them?',
+      'Write each interim response to the client when it arrives: status line, end-to-end fields, an empty line. The functions of Node (writeEarlyHints, writeProcessing) know only some statuses and fields. Only the final response stops the timer.',
+    ],
+    code: { file: 'call.ts', from: 'onResponseStart(' },
+  },
+  {
+    tests: ['with its length in plain decimal'],
+    contract: 'A `Content-Length` with zeros in front is written without them: `05` as `5`.',
+    read: contract,
+    hints: [
+      'Two programs read `Content-Length: 010`. Does each of them find the same length?',
+      'Write the length as the number that it is.',
+    ],
+    code: { file: 'headers.ts', from: 'if (length !== undefined && status !== 204)' },
   },
   {
     tests: ['an answer > of a connection that ends before the client reads'],
@@ -163,11 +200,12 @@ export const routingHints: HintGroup[] = [
       'After a pause the timer is due and the answer is in the socket. Which one does your program handle first?',
       'The event loop runs timers before it reads. End the call in a setImmediate after the timer, and only if there is still no answer.',
     ],
-    code: { file: 'forward.ts', from: 'constructor(request' },
+    code: { file: 'call.ts', from: 'constructor(request' },
   },
   {
     tests: ['no descriptors left gives 503'],
-    contract: 'No descriptor, port or memory is left for a connection: 503 `gateway-exhausted`.',
+    contract:
+      'No descriptor, port or memory is left for a connection, or for the look-up of a name: 503 `gateway-exhausted`.',
     read: 'docs/errors.md#gateway-exhausted',
     hints: [
       'connect() can fail without any fault of the service. Which error codes say that?',
@@ -198,7 +236,7 @@ export const routingHints: HintGroup[] = [
   {
     tests: ['a service that answers badly > '],
     contract:
-      'Closed or reset before an answer: 502 `upstream-reset`. An answer that is not HTTP, over 16 KiB of header fields, a status outside 100 to 599, or a `Transfer-Encoding` other than `chunked`: 502 `upstream-invalid`.',
+      'Closed or reset before an answer: 502 `upstream-reset`. An answer that is not HTTP, over 16 KiB of header fields, a 101, a status outside 100 to 599, or a `Transfer-Encoding` other than `chunked`: 502 `upstream-invalid`.',
     read: 'docs/errors.md#upstream-invalid',
     hints: [
       'A service may close the connection early or send invalid HTTP. Which of the two does your HTTP client report, and with which error?',
@@ -214,7 +252,7 @@ export const routingHints: HintGroup[] = [
       'The status has already been sent when the body breaks off. How can the client still learn that the response is incomplete?',
       'Destroy the connection to the client when the response of the service fails. A clean end (end(), or a pipe that closes both sides) writes the last chunk and makes an incomplete response look complete.',
     ],
-    code: { file: 'forward.ts', from: 'onResponseError(' },
+    code: { file: 'call.ts', from: 'onResponseError(' },
   },
   {
     tests: [
@@ -240,7 +278,17 @@ export const routingHints: HintGroup[] = [
       'Which timer runs while the service sends nothing?',
       'Start your own timer for each call: the timers of HTTP clients are often coarse, or start again with every byte. When it fires, cancel the call and answer 504. A 1xx response does not stop it. Discard everything that the service sends later.',
     ],
-    code: { file: 'forward.ts', from: '#onTimeout(' },
+    code: { file: 'call.ts', from: '#onTimeout(' },
+  },
+  {
+    tests: ['makes no call at all'],
+    contract: 'If the client disconnects in the middle of it, no service is called.',
+    read: contract,
+    hints: [
+      'A client leaves when it has sent half of a short body. Has its service been called?',
+      'Call the service when the body is complete. If the connection closes before that, log the request with 499, and make no call.',
+    ],
+    code: { file: 'upload.ts', from: 'export function hasBody(' },
   },
   {
     tests: ['a client that leaves > is logged'],
@@ -260,18 +308,136 @@ export const routingHints: HintGroup[] = [
       'Which event tells you that the client has left, and does it also come before the first byte of the response?',
       'Listen for the close event of the connection (in Node: of the response), and cancel the call to the service there. A half-sent upload must not look complete: cut it off. Of several pipelined requests only the first one gets the event in Node, so pass it on to all of them.',
     ],
-    code: { file: 'forward.ts', from: '#onClose(' },
+    code: { file: 'call.ts', from: '#onClose(' },
   },
   {
     tests: ['a service that answers before it has the whole request > '],
     contract:
-      'The connection stays usable after a refusal, even while the body of the refused upload is still arriving.',
+      'If a service answers before the upload is complete, the answer reaches the client, with `Connection: close`. Then the connection is closed like that of a refused upload.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
       'The response is there while the client is still sending. What happens to the rest of its upload?',
-      'Send the response on at once, and read the rest of the upload to its end without keeping it. An unread request blocks the connection. An error of the upload after the response has begun is not a failure.',
+      'Send the response on at once, with Connection: close, and end your side of the connection after it. Read and discard a bounded part of the rest, then close. A connection that is closed while bytes are unread is reset, and the client can lose the response. An error of the upload after the response has begun is not a failure.',
     ],
     code: { file: 'upload.ts', from: 'constructor(request: IncomingMessage' },
+  },
+  {
+    tests: ['a refused upload > that comes at once'],
+    contract: 'The connection stays usable after a refusal, if the body of the request has come with it.',
+    read: 'docs/contract.md#refusals',
+    hints: [
+      'When the refusal is written, has the parser read the body that came in the same packet?',
+      'Let the parser finish what it has read before you decide (in Node: setImmediate). If the request is complete then, the connection stays open.',
+    ],
+    code: { file: 'problem.ts', from: 'export function sendProblem(' },
+  },
+  {
+    tests: ['a refused upload > is not read'],
+    contract:
+      'the gateway ends its side, reads and discards at most 256 KiB more, for at most 2 s, and closes the connection.',
+    read: 'docs/contract.md#refusals',
+    hints: [
+      'A client goes on sending after the refusal. How many bytes do you read, and for how long?',
+      'Count the bytes and start a timer when the refusal is written. Stop reading at 256 KiB, and destroy the connection after 2 s at the latest.',
+    ],
+    code: { file: 'problem.ts', from: 'export function sendProblem(' },
+  },
+  {
+    tests: ['a refused upload > because', 'a client that reads when it has written 1 MB > '],
+    contract:
+      'So the refusal reaches the client completely, even if the client reads nothing before it has written everything.',
+    read: 'docs/contract.md#refusals',
+    hints: [
+      'What does the system send to a client when you close a connection with unread bytes, and what happens to the bytes that the client has not read yet?',
+      'It sends a reset, and the client loses the response. Close in stages (RFC 9112 9.6): write the response, end your side, read on for a bounded time, then close. This applies to the responses that you write to the socket for the parser as well.',
+    ],
+    code: { file: 'refuse-unparsed.ts', from: 'export function refuseUnparsed(' },
+  },
+  {
+    tests: ['other clients wait at most twice as long > while uploads'],
+    contract:
+      'Uploads in chunks of 1 byte make other clients wait at most twice as long as the same uploads in chunks of 64 KiB, also when the uploads are refused.',
+    read: contract,
+    hints: [
+      'One read of 64 KiB holds 10,000 chunks of 1 byte. How much of your code runs for each of them, and what runs in between for other connections?',
+      'Do as little as possible for each chunk: collect the chunks of a read, and write once. Bound the rest: refuse a body that is mostly framing, and stop reading a connection whose upload is refused.',
+    ],
+    code: { file: 'upload.ts', from: 'constructor(request: IncomingMessage' },
+  },
+  {
+    tests: ['other clients wait at most twice as long > while clients pipeline'],
+    contract:
+      'Requests that are pipelined and refused make them wait at most twice as long as the same requests sent one at a time.',
+    read: contract,
+    hints: [
+      'One read holds 1,000 requests. How many of them do you answer before the event loop reads from other connections?',
+      'Begin one request of a connection per iteration of the event loop, also when it is refused at once.',
+    ],
+    code: { file: 'in-order.ts', from: 'export function inOrder(' },
+  },
+  {
+    tests: ['an empty Transfer-Encoding > '],
+    contract: 'The same holds for an empty `Transfer-Encoding`.',
+    read: contract,
+    hints: [
+      'Is a body with an empty Transfer-Encoding framed by it, by Content-Length, or not at all?',
+      'Servers differ in this, so the end of the request is unreliable: refuse it with 400 and Connection: close, and read nothing that follows on this connection.',
+    ],
+    code: { file: 'well-formed.ts', from: 'const isUnreliable =' },
+  },
+  {
+    tests: ['bytes behind a good request > '],
+    contract: 'Bytes behind a complete request do not cost it its answer',
+    read: contract,
+    hints: [
+      'The parser reports an error in bytes that follow a complete request. Whose response may the error take away?',
+      'If a request of the connection is in flight, keep its call, and stop reading: its response comes, and then the end. Nothing is written, executed or logged for the bytes behind it. Only if no request is in flight, the parser error gets a response.',
+    ],
+    code: { file: 'refuse-unparsed.ts', from: 'export function refuseUnparsed(' },
+  },
+  {
+    tests: ['an upload whose framing breaks > '],
+    contract:
+      'If the framing of an upload breaks while its call runs, the client gets 400 `bad-request`, the connection is closed, and the call is cancelled.',
+    read: contract,
+    hints: [
+      'The parser finds an error in the body of a request in flight. Who learns of it: the client, the service, the log?',
+      'Refuse the request itself: note the problem on its record, write the 400 as its response, cancel its call so that the body never looks complete to the service, and close the connection. Then the log has one line, with 400.',
+    ],
+    code: { file: 'refuse-unparsed.ts', from: 'export function refuseUnparsed(' },
+  },
+  {
+    tests: ['an upload > that is more framing than data'],
+    contract:
+      'A chunked body whose framing (sizes, extensions, line ends) outweighs its data by more than 16 KiB gets 400 `bad-request`: the connection is closed, and the call to the service is cancelled.',
+    read: contract,
+    hints: [
+      'A client sends 6 bytes for each byte of data. Who pays for that?',
+      'Compare the bytes that the connection has read with the bytes of the body (in Node: socket.bytesRead). When the difference is larger than the body by more than 16 KiB, refuse the upload as if its framing were broken. Go has done this since CVE-2023-39326.',
+    ],
+    code: { file: 'upload.ts', from: 'async *[Symbol.asyncIterator]' },
+  },
+  {
+    tests: ['an upload > '],
+    contract:
+      'Chunks of 16 bytes or more, without extensions, are never refused, however slowly they arrive.',
+    read: contract,
+    hints: [
+      'Which bytes of a connection belong to the framing of this body, and which do not?',
+      'Do not count what came before the body, or what follows it: header fields, other requests. Count neither packets nor reads, because a body may arrive byte by byte. A body with a length has no framing.',
+    ],
+    code: { file: 'upload.ts', from: 'async *[Symbol.asyncIterator]' },
+  },
+  {
+    tests: ['a client of HTTP/1.0 > '],
+    contract:
+      'An HTTP/1.0 client gets a reset: to it, the end of the connection can be the end of the answer.',
+    read: contract,
+    hints: [
+      'How does a client without chunks learn that a response of unknown length is complete?',
+      'By the end of the connection. So an end that is none must not look like it: reset the connection (in Node: socket.resetAndDestroy()).',
+    ],
+    code: { file: 'call.ts', from: 'onResponseError(' },
   },
   {
     tests: ['keep bytes outside ASCII', 'keep the bytes of a file name'],
@@ -327,7 +493,7 @@ export const routingHints: HintGroup[] = [
   {
     tests: ['what the gateway tells the service > '],
     contract:
-      'The gateway sends these fields to the service: `Host` with the host of the service; `X-Forwarded-For` with the address of the client; `X-Forwarded-Proto`; `X-Forwarded-Host` with the host that the client requested; `X-Forwarded-Prefix` with the prefix of the route, as in the config; and `Via` with one more member, the version and a name: `1.1 phased-gateway`.',
+      'The gateway sends these fields to the service: `Host` with the host of the service; `X-Forwarded-For` with the address of the client; `X-Forwarded-Proto`; `X-Forwarded-Host` with the host that the client requested; `X-Forwarded-Prefix` with the prefix of the route, as in the config; and `Via` with one more member, the version and the name of the gateway: `1.1 phased-gateway-1f2e3d4c`.',
     read: contract,
     hints: [
       'What may a client claim about itself, and what does only the gateway know?',
@@ -343,18 +509,18 @@ export const routingHints: HintGroup[] = [
       'What does 100 Continue ask the client to do, and when does that make no sense?',
       'Write 100 only if Expect is exactly 100-continue (in any letter case), the version is HTTP/1.1 and a body follows. Serve other expectations as if the field were absent, or answer 417.',
     ],
-    code: { file: 'forward.ts', from: 'function expectsContinue(' },
+    code: { file: 'call.ts', from: 'get #expectsContinue(' },
   },
   {
     tests: ['Expect: 100-continue > '],
     contract:
-      'The gateway answers `Expect: 100-continue` with 100 when it has a connection to the service. A refused request gets the refusal instead.',
+      'The gateway answers `Expect: 100-continue` with 100 when it has a connection to the service, or, for a body that it reads whole, when no stage has refused the request. A refused request gets the refusal instead.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
       'What answers Expect: the server library by itself, the service, or your code?',
-      'Handle it in your code (in Node: the events checkContinue and checkExpectation), do not forward the field, and write 100 when the connection to the service is established. Drop an Expect with another value; the request goes on without it.',
+      'Handle it in your code (in Node: the events checkContinue and checkExpectation), do not forward the field, and write 100 when the connection to the service is established, or when you begin to collect a short body. Drop an Expect with another value; the request goes on without it.',
     ],
-    code: { file: 'forward.ts', from: 'onRequestStart(' },
+    code: { file: 'call.ts', from: 'onRequestStart(' },
   },
   {
     tests: ['answer fields > Connection: close'],
@@ -385,6 +551,16 @@ export const routingHints: HintGroup[] = [
       'Remove the limit on their number (in Node: maxHeadersCount, 1,000 by default); the limit of 16 KiB still holds. The service may have such a limit too: send your own fields first, then those of the client, then Via.',
     ],
     code: { file: 'http-server.ts', from: 'http.maxHeadersCount' },
+  },
+  {
+    tests: ['holds up the stop for 3 s at most'],
+    contract: 'A slow reader of the log gets the last lines for up to 3 s more.',
+    read: 'docs/contract.md#signals',
+    hints: [
+      'How long may a supervisor have to wait for the end of your gateway?',
+      'Flush the log at the end, but not longer than 3 s. A reader that takes a little now and then is not stuck, so a limit on silence is not enough.',
+    ],
+    code: { file: 'log.ts', from: 'export function closeLog(' },
   },
   {
     tests: ['a log that is not read > '],
@@ -437,7 +613,7 @@ export const routingHints: HintGroup[] = [
       'HTTP/1.0 has no chunks. Where does such a request end for a proxy in front of your gateway, and where for your gateway?',
       'Refuse it with 400 and Connection: close, and read nothing that follows on this connection.',
     ],
-    code: { file: 'well-formed.ts', from: "if (httpVersion === '1.0' &&" },
+    code: { file: 'well-formed.ts', from: 'const isUnreliable =' },
   },
   {
     tests: ['a request that is not proper HTTP > '],
@@ -451,7 +627,7 @@ export const routingHints: HintGroup[] = [
     code: { file: 'well-formed.ts', from: 'export function wellFormed(' },
   },
   {
-    tests: ['an idle connection to a service > '],
+    tests: ['an idle connection to a service > ', 'any bytes > of a service on an idle connection'],
     contract:
       'Bytes that a service sends on an idle connection are not the answer to the next request (RFC 9112 9.2)',
     read: `${chapter}#traps-it-avoids`,
@@ -460,6 +636,17 @@ export const routingHints: HintGroup[] = [
       'Let the event loop read the socket once between the arrival of a request and its dispatch, and close an idle connection on which bytes have arrived. undici looks for such bytes in a setImmediate, which can run before the socket is read: call dispatch() in a setImmediate of your own.',
     ],
     code: { file: 'forward.ts', from: 'export function forward(' },
+  },
+  {
+    tests: ['any bytes > '],
+    contract:
+      'each answer belongs to its request, a client gets no bytes that a service sent for another request, the body of a request never becomes a second request, and after a refusal that closes the connection no request of it is begun.',
+    read: contract,
+    hints: [
+      'The message shows the smallest case: the bytes of both sides. Where does the request end for your gateway, and where for RFC 9112? Which bytes are left over, and who gets them?',
+      'Refuse what has no single reading (RFC 9112 6.3), close the connection after it, and begin no request that arrives behind it. Close the connection of a service when bytes follow its answer, and that of the client when an answer breaks off. npm run fuzz -- --seed N --case N sends the same case again.',
+    ],
+    code: { file: 'in-order.ts', from: 'export function inOrder(' },
   },
   {
     tests: ['pipelined requests > are not read without end'],
@@ -493,6 +680,39 @@ export const routingHints: HintGroup[] = [
     code: { file: 'server.ts', from: 'async function listen(' },
   },
   {
+    tests: ['the address in the log line of a request > '],
+    contract:
+      'the address of the client, as the rate limiter counts it: IPv4 as a whole, of IPv6 the first 64 bits, such as `2001:db8:0:1::/64`.',
+    read: 'docs/contract.md#log',
+    hints: [
+      'Whose address helps you to find the caller of a bad request? When do you know it for the last time?',
+      'Read the address of the peer when the request begins: the system forgets it when the connection closes. Write IPv4 without ::ffff:, and the first four groups of IPv6 in full, without leading zeros, with ::/64. Where the parser refuses, the socket knows it. After a reset it is unknown: do not fail.',
+    ],
+    code: { file: 'address.ts', from: 'function network(' },
+  },
+  {
+    tests: ['a route that leads back to the gateway > ', 'the name of the gateway in Via > '],
+    contract:
+      'A request whose `Via` contains the name of the gateway as a member: 508 `loop-detected`, before its route is looked for, and no service is called.',
+    read: contract,
+    hints: [
+      'How does a gateway recognise a request that it has sent itself?',
+      'Take GATEWAY_NAME, or make a random name at the start, and write it into Via. Refuse a request before routing if the second word of a member of its Via is that name; comments and versions are not names. Several Via fields are one list.',
+    ],
+    code: { file: 'loop.ts', from: 'export function refuseLoops(' },
+  },
+  {
+    tests: ['a connection to a service > '],
+    contract:
+      'A connection to a service gets no new request when it is 60 s old. It is closed when the response in progress has ended, however long that takes.',
+    read: contract,
+    hints: [
+      'A name is looked up for a new connection. When does a busy pool open one?',
+      'Give each connection a longest life, a little different for each, and count it from its opening. When it is over, take the connection out of the pool, and close it when its response has ended. Never cut a response.',
+    ],
+    code: { file: 'upstream.ts', from: 'function renewInTime(' },
+  },
+  {
     tests: ['HOST > :: tells'],
     contract:
       'The address of an IPv4 client is written as `203.0.113.5`, also when `HOST` is `::`, and not as `::ffff:203.0.113.5`.',
@@ -501,7 +721,7 @@ export const routingHints: HintGroup[] = [
       'A listener on :: accepts IPv4 connections too. How does the system write the addresses of their clients?',
       'Take ::ffff: off an address that ends in an IPv4 address before you send it to a service.',
     ],
-    code: { file: 'headers.ts', from: 'function plainAddress(' },
+    code: { file: 'address.ts', from: 'export function plainAddress(' },
   },
   {
     tests: ['one connection > '],
@@ -593,8 +813,7 @@ export const routingHints: HintGroup[] = [
   },
   {
     tests: ['a target > that is refused leaves'],
-    contract:
-      'The connection stays usable after a refusal, even while the body of the refused upload is still arriving.',
+    contract: 'The connection stays usable after a refusal, if the body of the request has come with it.',
     read: 'docs/contract.md#refusals',
     hints: [
       'Three requests come on one connection, and two are refused. Does the third still get its response?',
@@ -634,6 +853,37 @@ export const routingHints: HintGroup[] = [
     code: { file: 'access-log.ts', from: 'export function accessLog(' },
   },
   {
+    tests: ['is followed by DRAIN_DELAY_MS', 'comes a second time'],
+    contract: 'With `DRAIN_DELAY_MS` the drain begins that long after the signal.',
+    read: 'docs/contract.md#signals',
+    hints: [
+      'What does a load balancer do with its requests between the signal and its next health check?',
+      'Begin to close only when the delay is over: until then the listener accepts, kept connections stay open, and the 10 s for requests in flight do not run. Your framework may limit the time of a hook. Handle each signal once, so that the second one ends the process, as it does by default.',
+    ],
+    code: { file: 'drain.ts', from: 'export function prepareDrain(' },
+  },
+  {
+    tests: ['for the rest of a request header'],
+    contract:
+      'A connection without a request, or with half a request header, stays open for half a second, because its next request may be on its way or not read yet.',
+    read: 'docs/contract.md#signals',
+    hints: [
+      'Which connections hold up the stop although no request is in progress on them?',
+      'A server counts a connection as busy once the first byte of a header has arrived. Half a second after the drain has begun, close every connection without a response in progress and without a body that still arrives.',
+    ],
+    code: { file: 'drain.ts', from: 'function isUnused(' },
+  },
+  {
+    tests: ['sends every answer that has begun to its last byte'],
+    contract: 'An answer that has begun is sent to its last byte, however late the client reads it.',
+    read: 'docs/contract.md#signals',
+    hints: [
+      'When is a response over: when your code has written its end, or when the client can have all of it?',
+      'The end of a response may wait in a buffer of the process while the client does not read. Close a connection as idle only when nothing is left to be sent on it.',
+    ],
+    code: { file: 'drain.ts', from: 'function hasUnsentResponse(' },
+  },
+  {
     tests: ['a signal to stop > '],
     contract:
       'On SIGTERM, SIGINT or SIGHUP the gateway accepts no more connections, closes idle ones at once, finishes the requests in flight, and exits with 0.',
@@ -645,7 +895,18 @@ export const routingHints: HintGroup[] = [
     code: { file: 'drain.ts', from: 'export function prepareDrain(' },
   },
   {
-    tests: ['environment > '],
+    tests: ['an idle connection of a client > '],
+    contract:
+      'An idle connection of a client is closed `KEEP_ALIVE_TIMEOUT_MS` after the last answer, up to a second later.',
+    read: 'docs/config.md#behind-a-balancer',
+    hints: [
+      'Who should close an idle connection first, the balancer or the gateway, and why?',
+      'Pass the value to the server as its timeout for idle keep-alive connections. In Node it is keepAliveTimeout; some versions add up to a second.',
+    ],
+    code: { file: 'http-server.ts', from: 'serverFactory: (handle) => {' },
+  },
+  {
+    tests: ['environment > ', 'the environment variable '],
     contract:
       'With a bad variable, a bad config or a port in use, the gateway does not start: exit code 1, nothing listens, one message on stderr, no stack trace.',
     read: 'docs/contract.md#environment',
@@ -665,6 +926,27 @@ export const routingHints: HintGroup[] = [
       'Remove U+FEFF from the start of the text before you parse it. The error of JSON.parse() does not show the character.',
     ],
     code: { file: 'config.ts', from: 'export function readConfig(' },
+  },
+  {
+    tests: ['a bad config > with a key that occurs twice', 'a bad config > names both lines'],
+    contract:
+      'A key that occurs twice in one object of the config is a bad field, too: the message has its path and both lines.',
+    read: 'docs/config.md#what-is-refused',
+    hints: [
+      'A JSON parser that finds a key twice takes one of the values. Which one would the operator expect?',
+      'A parsed object no longer shows that a key was there twice. Walk through the text, or through a syntax tree with positions, and note the line of each key per object. Compare the keys after their escapes are decoded.',
+    ],
+    code: { file: 'repeated-keys.ts', from: 'export function findRepeatedKeys(' },
+  },
+  {
+    tests: ['a bad config > has a prefix that is set twice'],
+    contract: 'A prefix, client id or digest that occurs twice is named with both places.',
+    read: 'docs/config.md#what-is-refused',
+    hints: [
+      'An operator must find both places. Which of them does your message name?',
+      'Keep the first place of each value in a map, and name it in the message of the second one.',
+    ],
+    code: { file: 'route.ts', from: '.superRefine(' },
   },
   {
     tests: ['a bad config > '],

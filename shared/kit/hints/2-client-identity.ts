@@ -159,13 +159,24 @@ export const clientIdentityHints: HintGroup[] = [
     code: { file: 'identify.ts', from: 'export function refuseAnonymous(' },
   },
   {
+    tests: ['a refused upload > in chunks of 1 byte'],
+    contract:
+      'Uploads in chunks of 1 byte make other clients wait at most twice as long as the same uploads in chunks of 64 KiB, also when the uploads are refused.',
+    read: 'docs/contract.md#phase-1-routing',
+    hints: [
+      'What does your gateway do for each chunk of an upload that it has refused?',
+      'Nothing: stop reading the connection when the refusal is written, and close it in stages.',
+    ],
+    code: { file: 'problem.ts', from: 'export function sendProblem(' },
+  },
+  {
     tests: ['a refused upload > '],
     contract:
-      'The connection stays usable after a refusal, even while the body of the refused upload is still arriving.',
+      'So the refusal reaches the client completely, even if the client reads nothing before it has written everything.',
     read: 'docs/contract.md#refusals',
     hints: [
       'The refusal is known before the body has arrived. When is it sent, and what happens to the body?',
-      'Answer at once, and let the rest be read and discarded (Node does so for a request that your code has not begun to read). Bytes of the body must never be parsed as a request.',
+      'Answer at once, with Connection: close if the body is still arriving, and close the connection in stages: read and discard a bounded part of the rest. Bytes of the body must never be parsed as a request.',
     ],
     code: { file: 'problem.ts', from: 'export function sendProblem(' },
   },

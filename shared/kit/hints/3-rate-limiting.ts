@@ -19,11 +19,11 @@ export const rateLimitingHints: HintGroup[] = [
   {
     tests: ['refuses an upload over the limit'],
     contract:
-      'The connection stays usable after a refusal, even while the body of the refused upload is still arriving.',
+      'So the refusal reaches the client completely, even if the client reads nothing before it has written everything.',
     read: 'docs/contract.md#refusals',
     hints: [
       'A stage that waits for Redis runs while the upload arrives. What reads the upload when the request is refused?',
-      'Answer 429 like every refusal, and let the rest of the body be read and discarded.',
+      'Answer 429 like every refusal, with Connection: close if the body is still arriving, and close the connection in stages.',
     ],
     code: { file: 'problem.ts', from: 'export function sendProblem(' },
   },
@@ -47,7 +47,7 @@ export const rateLimitingHints: HintGroup[] = [
       'Two requests ask at the same moment. What may happen between reading a counter and writing it?',
       'Count and decide in one step: INCR gives every request its own number, and a Lua script runs INCR and the expiry without another command in between. Let the request pass while its number is at most the limit.',
     ],
-    code: { file: 'fixed-window.lua', from: "local count = redis.call('INCR'", lines: 9 },
+    code: { file: 'fixed-window.lua', from: 'local window =', lines: 9 },
   },
   {
     tests: [
@@ -126,7 +126,7 @@ export const rateLimitingHints: HintGroup[] = [
       'When does a window begin, and what may move its end?',
       'Set the expiry only when there is none: when the counter is new. The window is not aligned to the clock, and later requests do not change it.',
     ],
-    code: { file: 'fixed-window.lua', from: 'if left < 0', lines: 6 },
+    code: { file: 'fixed-window.lua', from: 'local left =', lines: 8 },
   },
   {
     tests: ['says in the log what was decided', 'log what they decided without a count'],
@@ -158,7 +158,7 @@ export const rateLimitingHints: HintGroup[] = [
       'One address can be written in many ways, and one customer can have many addresses.',
       'Parse the address, never compare its text. ::ffff:192.0.2.1, in any spelling, is 192.0.2.1. Expand an IPv6 address to all eight groups and keep the first four: an IPv6 customer owns a /64.',
     ],
-    code: { file: 'rate-limit.ts', from: 'function network(' },
+    code: { file: 'address.ts', from: 'function network(' },
   },
   {
     tests: ['may be nonsense'],
@@ -172,19 +172,53 @@ export const rateLimitingHints: HintGroup[] = [
     code: { file: 'rate-limit.ts', from: 'function bucketOf(' },
   },
   {
+    tests: ['X-Forwarded-For from a trusted proxy > may have ports'],
+    contract:
+      'A port is no part of an address: `203.0.113.5:50123` and `[2001:db8::1]:443` are read without it.',
+    read: contract,
+    hints: [
+      'Some proxies write the port of their client behind its address. Is the result still an address for your library?',
+      'Take the port, and the brackets of IPv6, off each member before you ask whether it is an address, and whether it is trusted. Plain IPv6 has colons, too: 2001:db8::1 has no port.',
+    ],
+    code: { file: 'trusted-proxies.ts', from: 'function withoutPort(' },
+  },
+  {
+    tests: ['X-Forwarded-For from a trusted proxy > decides about the address in the log'],
+    contract:
+      'the address of the client, as the rate limiter counts it: IPv4 as a whole, of IPv6 the first 64 bits, such as `2001:db8:0:1::/64`.',
+    read: 'docs/contract.md#log',
+    hints: [
+      'The log and the limiter must agree about the address. Where do you compute it?',
+      'Find the client once, when the request begins, and keep it with the request. The log, the limiter and the fields for the service use the same result.',
+    ],
+    code: { file: 'trusted-proxies.ts', from: 'export function senderBehind(' },
+  },
+  {
+    tests: ['X-Forwarded-Proto, -Host and -Port from trusted proxies > '],
+    contract:
+      '`X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port` of a trusted proxy are passed on: the member that belongs to the client.',
+    read: contract,
+    hints: [
+      'Behind two proxies, X-Forwarded-Proto has two members. Which of them is about the connection of the client?',
+      'Count the trusted hops while you read X-Forwarded-For from the right, the peer included. Take the member at that place from the right, or the first one of a shorter list. Check it: http or https, a host, a port. Otherwise send the values of your own connection, and no port.',
+    ],
+    code: { file: 'trusted-proxies.ts', from: 'export function senderBehind(' },
+  },
+  {
     tests: [
       'X-Forwarded-For from a trusted proxy > is written anew',
+      'X-Forwarded-For from a trusted proxy > that has a member which is no address',
       'X-Forwarded-For from a trusted proxy > brings',
       'X-Forwarded-For from a trusted proxy > may be missing',
     ],
     contract:
-      'If a member is not an address, reading stops, and the peer is counted. In the `X-Forwarded-For` that the service gets, the client is first, then the proxies, and the peer last. `X-Forwarded-Proto` and `X-Forwarded-Host` of a trusted proxy are passed on.',
+      'If a member is not an address, reading stops, and the peer is counted. In the `X-Forwarded-For` that the service gets, the client is first, then the proxies, and the peer last; if a member is not an address, there is only the peer.',
     read: contract,
     hints: [
       'The service needs the whole chain of addresses. Which addresses belong to it?',
       'Write a new X-Forwarded-For: the client that you found, then the proxies behind it, the peer last. Without the field, the proxy itself is the client. X-Forwarded-Proto and X-Forwarded-Host of a trusted proxy describe the request of the client: forward them.',
     ],
-    code: { file: 'headers.ts', from: 'export function requestHeaders(' },
+    code: { file: 'trusted-proxies.ts', from: 'export function senderBehind(' },
   },
   {
     tests: ['X-Forwarded-For from '],
@@ -195,7 +229,7 @@ export const rateLimitingHints: HintGroup[] = [
       'Every client can write X-Forwarded-For. Which part of it can you trust, and why?',
       'Begin with the peer. As long as the current address is trusted, go one step to the left (several fields are one list); the first address that is not trusted is the client. From a peer that is not trusted, the field has no meaning and is dropped.',
     ],
-    code: { file: 'http-server.ts', from: 'const server = Fastify(' },
+    code: { file: 'trusted-proxies.ts', from: 'export function senderBehind(' },
   },
   {
     tests: ['go on where the others stopped', 'ask Redis once per request'],
@@ -205,7 +239,7 @@ export const rateLimitingHints: HintGroup[] = [
       'Four gateways share one count. How many commands does a request cost?',
       'Run one script per request: EVALSHA with the bucket as its only key. Send no command for 404 and /health. Load the script at the start, not during the first request.',
     ],
-    code: { file: 'fixed-window.ts', from: 'export function defineFixedWindow(' },
+    code: { file: 'redis.ts', from: 'function defineFixedWindow(' },
   },
   {
     tests: ['survive SCRIPT FLUSH', 'limit again soon after it was restarted'],
@@ -215,28 +249,28 @@ export const rateLimitingHints: HintGroup[] = [
       'Redis may forget a script at any time. What does EVALSHA reply then?',
       'NOSCRIPT means that nothing was counted: send the whole script with EVAL. ioredis does so for a command made with defineCommand.',
     ],
-    code: { file: 'fixed-window.ts', from: 'export function defineFixedWindow(' },
+    code: { file: 'redis.ts', from: 'function defineFixedWindow(' },
   },
   {
     tests: ['heal a counter'],
-    contract: 'Every counter expires; a counter that has lost its expiry gets a new one.',
+    contract: 'Every counter expires; a counter that has lost its expiry is replaced by a new window.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
       'What happens to a counter without an expiry, and to its client?',
-      'Read the time left with every count, not only the first, and set the expiry whenever there is none. If it is set only when the count is 1, a counter that has lost its expiry never gets a new one.',
+      'Read the time left with every count, before you increment. If there is none, open a new window with SET and PX: count and expiry in one command. With INCR and an expiry only when the count is 1, a counter that has lost its expiry never ends.',
     ],
-    code: { file: 'fixed-window.lua', from: 'if left < 0', lines: 6 },
+    code: { file: 'fixed-window.lua', from: 'local left =', lines: 8 },
   },
   {
     tests: ['a gateway started again with a shorter window > '],
     contract:
-      'After a start with a shorter `windowMs`, a window that is still open is shortened to it, so `t` is never larger than `w`.',
+      'After a start with a shorter `windowMs`, so is a window that lasts longer than that, and `t` is never larger than `w`.',
     read: contract,
     hints: [
       'Counters stay in Redis when the gateway stops. Which config decided when their windows end?',
-      'In the script, compare the time left with the windowMs of this call. If it is longer, set the expiry to windowMs and return that. A window that is not longer is left alone.',
+      'In the script, compare the time left with the windowMs of this call. If it is longer, open a new window. A window that is not longer is left alone.',
     ],
-    code: { file: 'fixed-window.lua', from: 'if left < 0', lines: 6 },
+    code: { file: 'fixed-window.lua', from: 'local left =', lines: 8 },
   },
   {
     tests: ['round the time left', 'never round it down'],
@@ -252,7 +286,7 @@ export const rateLimitingHints: HintGroup[] = [
   {
     tests: ['leave nothing in Redis but counters'],
     contract:
-      'Redis holds one counter per bucket, and no API key. Every counter expires; a counter that has lost its expiry gets a new one.',
+      'Redis holds one counter per bucket, and no API key. Every counter expires; a counter that has lost its expiry is replaced by a new window.',
     read: contract,
     hints: [
       'Look into Redis with KEYS * after a few requests. What is there that should not be there?',
@@ -283,26 +317,26 @@ export const rateLimitingHints: HintGroup[] = [
     code: { file: 'fixed-window.ts', from: '#run(' },
   },
   {
-    tests: ['one counter of Redis that cannot count > '],
+    tests: ['one counter of Redis that cannot count > ', 'an error about one key > '],
     contract:
-      'A counter that is not a number degrades the requests of its own bucket only: `whenRedisFails` decides about them, all other buckets are counted, and Redis does not count as lost.',
+      'An error about one key (`WRONGTYPE`, `MOVED`, a counter that is not a number) degrades the requests of its own bucket only: `whenRedisFails` decides about them, all other buckets are counted, and Redis is not lost.',
     read: contract,
     hints: [
       'Redis replies with an error. Is the error about Redis, or about this one key?',
-      'WRONGTYPE and "value is not an integer" are about one key. The request was not counted, so whenRedisFails decides, but do not mark Redis as lost.',
+      'WRONGTYPE, MOVED and "value is not an integer" are about one key. The request was not counted, so whenRedisFails decides, but do not mark Redis as lost. The same holds for the key with which you check Redis.',
     ],
     code: { file: 'fixed-window.ts', from: 'async count(' },
   },
   {
     tests: ['two gateways whose Redis moves to another server > limit again'],
     contract:
-      'After a failover it counts again within 2 s from the moment at which a new connection leads to the new primary.',
+      'After a failover the gateway counts again within 2 s from the moment at which a new connection leads to the new primary.',
     read: contract,
     hints: [
       'The old primary is a replica now. Its connections are still open, and it answers every command. What is the answer, and when does it change?',
       'A replica answers READONLY to every write on this connection. Close the connection and open a new one: the new one looks the name up again, and reaches the new primary.',
     ],
-    code: { file: 'redis.ts', from: 'const OPTIONS' },
+    code: { file: 'fixed-window.ts', from: 'async #reconnect(' },
   },
   {
     tests: ['two gateways whose Redis moves to another server > '],
@@ -341,9 +375,9 @@ export const rateLimitingHints: HintGroup[] = [
     read: 'docs/contract.md#environment',
     hints: [
       'What does your Redis client do when Redis refuses the database?',
-      'ioredis emits an error event and continues in database 0. Disconnect then and connect again, so that Redis counts as lost until it accepts the database, and log the reason once.',
+      'ioredis sends commands behind its SELECT, and continues in database 0 when that fails. Send SELECT yourself, and use the connection only when Redis has accepted it.',
     ],
-    code: { file: 'redis.ts', from: 'function reconnectOnFailedSelect(' },
+    code: { file: 'redis.ts', from: 'async function openConnection(' },
   },
   {
     tests: ['ask no service for a client that left'],
@@ -356,13 +390,119 @@ export const rateLimitingHints: HintGroup[] = [
     code: { file: 'forward.ts', from: 'export function forward(' },
   },
   {
+    tests: ['is asked for on new connections only'],
+    contract:
+      'While Redis is lost, the gateway opens a new connection, which looks the name up again, until one can count. The pauses between attempts grow from 250 ms to 2 s.',
+    read: contract,
+    hints: [
+      'How often do you try to reach a lost Redis, and what happens when a hundred gateways do?',
+      'Close the connection after each failed attempt. Double the pause before the next one, up to 2 s, and leave out a random part of it.',
+    ],
+    code: { file: 'fixed-window.ts', from: 'async #reconnect(' },
+  },
+  {
+    tests: ['an answer of Redis that says it cannot count > '],
+    contract: 'or when it answers that it cannot count at all',
+    read: contract,
+    hints: [
+      'Redis answers, but with an error that every command gets. When does this end on the same connection?',
+      'READONLY, LOADING, NOAUTH and the like mark Redis as lost at once. Open new connections until one counts: after a failover only a new one leads to the new primary.',
+    ],
+    code: { file: 'redis.ts', from: 'export function isOutage(' },
+  },
+  {
+    tests: ['late answers of Redis > are counted when the process'],
+    contract:
+      'An answer that has arrived when the 200 ms end still counts, even if the process was too busy or paused to read it earlier.',
+    read: `${chapter}#traps-it-avoids`,
+    hints: [
+      'A paused process continues: its timers are due, and answers are in the socket. What does it look at first?',
+      'A timer runs before the socket is read. Judge in setImmediate, which runs after the read, and use no timeout of the Redis client.',
+    ],
+    code: { file: 'fixed-window.ts', from: '#openBatch(' },
+  },
+  {
+    tests: ['late answers of Redis > '],
+    contract:
+      'A late answer costs its own request only. Redis is lost when nothing has arrived from it for 500 ms although a command waits',
+    read: contract,
+    hints: [
+      'A Redis that forks pauses for a moment. How many answers are late at 1,000 requests per second, and is Redis lost?',
+      'Keep two times apart: the 200 ms of one request, and the 500 ms without any answer after which Redis is lost.',
+    ],
+    code: { file: 'fixed-window.ts', from: '#openBatch(' },
+  },
+  {
+    tests: ['a connection that Redis closes > '],
+    contract:
+      'When Redis closes an idle connection, the gateway connects again and logs nothing. A request that arrives meanwhile waits for the new connection, within its 200 ms, and is counted. If the new connection fails, Redis is lost, also without a request.',
+    read: contract,
+    hints: [
+      'A closed connection may be an outage or housekeeping. What tells them apart?',
+      'Connect again at once, and let requests wait for it. Redis is lost when that fails, or when it closes the new connection too.',
+    ],
+    code: { file: 'fixed-window.ts', from: '#use(' },
+  },
+  {
+    tests: ['the cause of an outage > '],
+    contract:
+      '`redis lost` has the cause as `reason`: the refused connection, the unknown name, the answer of Redis, the failed TLS handshake.',
+    read: contract,
+    hints: [
+      'The error of a command says that there is no connection. Which error says why?',
+      'ioredis emits an error event with the cause. Keep it. An AggregateError has its causes in errors, and OpenSSL its words in reason. Never log the URL.',
+    ],
+    code: { file: 'outage-log.ts', from: 'function inWords(' },
+  },
+  {
+    tests: ['an outage that comes and goes > '],
+    contract:
+      'When Redis is lost again within 10 s of the last line, the changes are counted; 10 s after that line the log has one line with the state and their number in `changes`.',
+    read: contract,
+    hints: [
+      'Redis is lost and found several times per second. What does the operator need to know?',
+      'Start a timer of 10 s with each line. While it runs, count the changes, except the first found after a line that says lost. When it ends, log the state if anything has changed.',
+    ],
+    code: { file: 'outage-log.ts', from: 'note(' },
+  },
+  {
+    tests: ['a real Redis > counts for a user', 'a password that it does not ask for'],
+    contract: 'stderr stays empty unless the start fails.',
+    read: 'docs/config.md#redis',
+    hints: [
+      'Which commands does your Redis client send by itself, and what does it print when Redis refuses them?',
+      'The user may run EVALSHA, EVAL, PTTL, INCR, SET, SELECT and CLUSTER INFO. Switch off the ready check and the client info of ioredis, and send AUTH yourself.',
+    ],
+    code: { file: 'redis.ts', from: 'const OPTIONS' },
+  },
+  {
+    tests: ['that is a node of a cluster'],
+    contract: 'When `REDIS_URL` names a node of a Redis Cluster, the gateway does not start.',
+    read: contract,
+    hints: [
+      'A node of a cluster counts some keys, and answers MOVED for the others. How can you tell at the start?',
+      'CLUSTER INFO is an error on a Redis that is not a cluster. When there is an answer with cluster_state, do not start.',
+    ],
+    code: { file: 'redis.ts', from: 'async function refuseClusterNode(' },
+  },
+  {
+    tests: ['counts apart for gateways with different prefixes'],
+    contract: 'Gateways with different prefixes do not count together.',
+    read: 'docs/config.md#redis',
+    hints: [
+      'Two environments share one Redis. Which keys do they have in common?',
+      'rateLimit.keyPrefix begins every key, also that of the check. Its default is gateway.',
+    ],
+    code: { file: 'redis.ts', from: 'export async function connectRedis(' },
+  },
+  {
     tests: ['two gateways whose Redis fails > '],
     contract:
-      'after 200 ms the request continues without Redis, and from then on requests do not wait at all. The gateway probes Redis in the background until it answers again.',
+      'after 200 ms the request continues without Redis, and while Redis is lost requests do not wait at all.',
     read: contract,
     hints: [
       'A Redis that is down refuses the connection at once; one that hangs sends nothing. How long does a request wait in each case?',
-      'Give each count 200 ms. After the first failure, store that Redis is lost, log redis lost once, and let every request go on at once. Ask in the background, and log redis found when Redis counts again. Use no offline queue and no retries in the Redis client.',
+      'Give each count 200 ms. When the connection cannot be opened, or nothing has arrived for 500 ms, store that Redis is lost, log redis lost once, and let every request go on at once. Connect in the background, and log redis found when Redis counts again. Use no offline queue and no retries in the Redis client.',
     ],
     code: { file: 'fixed-window.ts', from: 'async count(' },
   },

@@ -43,7 +43,7 @@ export const circuitBreakingHints: HintGroup[] = [
     read: 'docs/errors.md#circuit-open',
     hints: [
       'Which work does an open circuit avoid, for the service and for the client?',
-      'Refuse in a stage of its own, after limit and before forward, for every method, without opening a connection: 503 circuit-open with Retry-After. /health has no circuit, and a refused upload is read and discarded.',
+      'Refuse in a stage of its own, after limit and before forward, for every method, without opening a connection: 503 circuit-open with Retry-After. /health has no circuit, and a refused upload is treated like every other refusal.',
     ],
     code: { file: 'circuit-breaker.ts', from: 'export function refuseWhileOpen(' },
   },
@@ -100,7 +100,7 @@ export const circuitBreakingHints: HintGroup[] = [
       'it breaks its own chunks',
     ],
     contract:
-      'What a client does counts neither as success nor as failure: disconnecting, slow uploads, broken chunks.',
+      'What a client does counts neither as success nor as failure: disconnecting, slow uploads, broken chunks, chunks that are more framing than data.',
     read: `${chapter}#traps-it-avoids`,
     hints: [
       'A call that was cancelled looks like a reset. Which side cancelled it?',
@@ -154,7 +154,7 @@ export const circuitBreakingHints: HintGroup[] = [
       'The process stood still for longer than timeoutMs, and the answers have arrived. Which runs first, your timer or your reader?',
       'The timer. Let it wait until the event loop has read the sockets once more (setImmediate), and end the call only if there is still no answer.',
     ],
-    code: { file: 'forward.ts', from: 'constructor(request' },
+    code: { file: 'call.ts', from: 'constructor(request' },
   },
   {
     tests: ['no circuit opens > '],
@@ -222,6 +222,17 @@ export const circuitBreakingHints: HintGroup[] = [
       'Yes: limit comes before circuit, so the 503 carries the RateLimit fields, and a client that has used up its window gets 429 instead.',
     ],
     code: { file: 'gateway.ts', from: 'gateway.register(async (pipeline)' },
+  },
+  {
+    tests: ['the limit > that the refused request has used up'],
+    contract:
+      'If it was the last request of its window (`r=0`), and the window ends later than the cooldown, `Retry-After` is the `t` of `RateLimit`.',
+    read: 'docs/errors.md#circuit-open',
+    hints: [
+      'The circuit closes in 5 s, and the next request of the client passes the limit in 60 s. When should it come back?',
+      'Retry-After is the larger of the two when no request of the window is left, and the end of the cooldown otherwise.',
+    ],
+    code: { file: 'circuit-breaker.ts', from: 'function secondsToNextWindow(' },
   },
   {
     tests: ['the limit > shares Redis'],

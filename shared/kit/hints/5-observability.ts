@@ -23,7 +23,7 @@ export const observabilityHints: HintGroup[] = [
     read: contract,
     hints: [
       'Where can an operator see that the gateway drains, and until when?',
-      'From the signal on, /ready answers 503 with draining. Close the admin listener last, when the drain is over, and cut its connections then: a scraper keeps them alive.',
+      'From the signal on, /ready answers 503 with draining, also during DRAIN_DELAY_MS, while requests are served. Close the admin listener last, when the drain is over, and cut its connections then: a scraper keeps them alive.',
     ],
     code: { file: 'server.ts', from: 'const stop = async' },
   },
@@ -83,12 +83,16 @@ export const observabilityHints: HintGroup[] = [
     code: { file: 'circuit-breaker.ts', from: 'state: () => {' },
   },
   {
-    tests: ['with a limit > the counting is timed', 'two gateways whose Redis comes and goes > '],
+    tests: [
+      'with a limit > the counting is timed',
+      'two gateways whose Redis comes and goes > ',
+      'a gateway whose Redis closes idle connections > ',
+    ],
     contract: '`redis lost` and `redis found` are logged once, when they happen, even without traffic.',
     read: contract,
     hints: [
       'Redis may go away while there are no requests. What notices it, and how soon?',
-      'Listen for the loss of the connection, ask again in the background until Redis replies, and log each change once. Measure the time of every count that got a reply; gateway_redis_up asks Redis at the moment of the scrape. A client that leaves while it waits for Redis counts as 499, with no call to a service.',
+      'Listen for the loss of the connection, connect again at once, then in the background until Redis replies, and log each change once. Measure the time of every count that got a reply; gateway_redis_up asks Redis at the moment of the scrape. A client that leaves while it waits for Redis counts as 499, with no call to a service.',
     ],
     code: { file: 'fixed-window.ts', from: 'async answers(' },
   },
@@ -102,6 +106,16 @@ export const observabilityHints: HintGroup[] = [
       'Count a decision where it is made, and only there: a 404 or 401 has none. Refusals are counted by client id. A gateway that rejects without Redis is not ready, and /ready names redis; one that allows is ready.',
     ],
     code: { file: 'rate-limit.ts', from: 'export function rateLimit(' },
+  },
+  {
+    tests: ['the line of a call that failed > '],
+    contract: 'There is none for 504 and for a client that disconnected',
+    read: 'docs/contract.md#log',
+    hints: [
+      'All failures get the same 502. What would an operator have to know to act: a wrong port, a wrong name, an expired certificate?',
+      'Keep the error of the call until its line is written, and log its code only: messages contain addresses. Some errors have only a number (errno), which the system can translate.',
+    ],
+    code: { file: 'access-log.ts', from: 'function codeOf(' },
   },
   {
     tests: ['that is none has an id, a status and the parser', 'what is not even a request > '],
