@@ -28,10 +28,10 @@ const refusal = (name: string) => (results: Results) => compare(results, 'refusa
 const goals: Goal[] = [
   ...(
     [
-      ['phase 1', '@fastify/http-proxy', 0.55],
+      ['phase 1', '@fastify/http-proxy', 0.53],
       ['phase 1', 'fast-gateway', 0.55],
       ['phase 1', 'http-proxy', 0.55],
-      ['phase 1', 'bare node:http + undici', 1.15],
+      ['phase 1', 'bare node:http + undici', 1.2],
       ['phase 1', 'Caddy', 1],
       ['phase 1', 'nginx', 3.2],
       ['phase 2', 'phase 1', 1.08],
@@ -46,6 +46,23 @@ const goals: Goal[] = [
     scenario: 'forward',
     value: forward(name, reference),
   })),
+  ...(
+    [
+      ['bare node:http + undici', 1.3],
+      ['fast-gateway', 0.6],
+    ] as const
+  ).map(([reference, limit]) => ({
+    figure: `phase 1 / ${reference}, POST of 1 KB`,
+    limit,
+    scenario: 'small-uploads',
+    value: (results: Results) => compare(results, 'small-uploads', ['phase 1', reference]),
+  })),
+  {
+    figure: 'phase 6 with its access log / fast-gateway without',
+    limit: 1.2,
+    scenario: 'access-log',
+    value: (results) => compare(results, 'access-log', ['phase 6 with log', 'fast-gateway']),
+  },
   ...[1, 2, 3, 4, 5, 6].map((number) => ({
     figure: `phase ${number} with its access log / without`,
     limit: 1.25,

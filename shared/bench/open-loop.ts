@@ -2,6 +2,7 @@
 // and measures latency from the moment the request is due. wrk and autocannon wait for a response before they send the
 // next request, so their latencies do not include the time in a queue (coordinated omission).
 import { Pool } from 'undici';
+import { type Lateness, watchLateness } from './lateness.ts';
 import { quantile } from './statistics.ts';
 
 const { url, headers, connections, seconds, rate } = JSON.parse(process.argv[2] as string);
@@ -14,6 +15,7 @@ let answered = 0;
 let errors = 0;
 let non2xx = 0;
 let bytes = 0;
+let lateness: (() => Lateness) | undefined;
 
 function send(due: number): void {
   pool.dispatch(
@@ -41,6 +43,7 @@ const begun = performance.now();
 const total = Math.round(rate * seconds);
 let sent = 0;
 const clock = setInterval(() => {
+  if (performance.now() - begun > coldMs) lateness ??= watchLateness();
   const dueByNow = Math.min(total, ((performance.now() - begun) / 1000) * rate);
   for (; sent < dueByNow; sent += 1) send(begun + (sent / rate) * 1000);
   if (sent === total && answered + errors === total) {
@@ -62,6 +65,7 @@ function report(): void {
       p50Ms,
       p99Ms,
       p999Ms,
+      lateness: lateness?.(),
     }),
   );
   process.exit(0);

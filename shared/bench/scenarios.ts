@@ -1,7 +1,16 @@
 import type { Load } from './load.ts';
 import { type Measured, measure, type Plan } from './measure.ts';
 import { summariseValues } from './statistics.ts';
-import { type BenchSubject, bareNode, direct, fastGateway, limiter, peers, phase } from './subjects.ts';
+import {
+  type BenchSubject,
+  bareNode,
+  direct,
+  fastGateway,
+  httpProxyPlugin,
+  limiter,
+  peers,
+  phase,
+} from './subjects.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Subjects that are measured in turn under the same load. */
@@ -73,14 +82,36 @@ export const scenarios: Scenario[] = [
     name: 'access-log',
     generations: 3,
     title: 'The access log',
-    note: 'The same requests, with one log line per request written to a file, and without.',
-    parts: () => [
+    note: 'The same requests, with one log line per request written to a file, and without. fast-gateway writes no log.',
+    parts: (withPeers) => [
       {
         label: '',
-        subjects: PHASES.flatMap((number) => [
-          phase(number),
-          phase(number, { name: `phase ${number} with log`, accessLog: true }),
-        ]),
+        subjects: [
+          ...PHASES.flatMap((number) => [
+            phase(number),
+            phase(number, { name: `phase ${number} with log`, accessLog: true }),
+          ]),
+          ...(withPeers ? [fastGateway] : []),
+        ],
+      },
+    ],
+  },
+  {
+    name: 'small-uploads',
+    generations: 3,
+    title: 'Uploading 1 KB',
+    note: 'POST requests with a body of 1 KB over 64 keep-alive connections. The service is Node, and reads the body.',
+    parts: (withPeers) => [
+      {
+        label: '',
+        load: { path: '/node/upload', method: 'POST', bodyBytes: 1024 },
+        subjects: [
+          direct,
+          phase(1),
+          phase(4),
+          phase(6),
+          ...(withPeers ? [bareNode, httpProxyPlugin, fastGateway] : []),
+        ],
       },
     ],
   },

@@ -155,6 +155,8 @@ export const bareNode = npmPeer('bare node:http + undici', 'bare-node.mjs');
 
 export const fastGateway = npmPeer('fast-gateway', 'fast-gateway.mjs');
 
+export const httpProxyPlugin = npmPeer('@fastify/http-proxy', 'fastify-http-proxy.mjs');
+
 /** A limiter in front of phase 2's gateway: `none`, `phase` (3), `fastify` or `flexible`. */
 export function limiter(name: string, kind: string): BenchSubject {
   return {
@@ -260,7 +262,7 @@ http://127.0.0.1:${port} {
 
 /** Alternatives to the phases, and the lower bounds in Node and outside it. */
 export const peers: BenchSubject[] = [
-  npmPeer('@fastify/http-proxy', 'fastify-http-proxy.mjs'),
+  httpProxyPlugin,
   fastGateway,
   npmPeer('http-proxy', 'http-proxy.mjs'),
   npmPeer('Express + http-proxy-middleware', 'express.mjs'),

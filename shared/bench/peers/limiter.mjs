@@ -19,7 +19,7 @@ const limiters = {
 
   async phase() {
     const policy = { limit: LIMIT, windowMs: WINDOW_MS };
-    const windows = new FixedWindows(await connectRedis(REDIS_URL, log), log);
+    const windows = new FixedWindows(await connectRedis(REDIS_URL, 'gateway', log), log);
     return rateLimit({ identified: policy, anonymous: policy, whenRedisFails: 'reject' }, windows);
   },
 

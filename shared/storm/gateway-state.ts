@@ -1,0 +1,43 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { memoryBytes } from '../bench/cpu.ts';
+import { until } from '../contract/harness/until.ts';
+import { type Gateway, isHealthy, memoryFile, type Subject } from './gateway.ts';
+
+const CALM_MS = 30;
+
+/** Memory in use after a garbage collection for a phase; resident memory for other gateways. */
+export async function usedBytes({ isPhase }: Subject, { pid, port }: Gateway): Promise<number> {
+  if (!isPhase) return memoryBytes(pid).now;
+  const file = memoryFile(port);
+  rmSync(file, { force: true });
+  process.kill(pid, 'SIGUSR2');
+  const read = () => {
+    try {
+      return Number(readFileSync(file, 'utf8'));
+    } catch {
+      return 0;
+    }
+  };
+  await until(() => read() > 0, 'the gateway has collected its garbage', 30_000);
+  return read();
+}
+
+/** Waits until a health check is answered quickly: after many clients have left, the gateway closes their connections first. */
+export async function untilCalm(gateway: Gateway): Promise<void> {
+  const isQuick = async () => {
+    const begun = performance.now();
+    return (await isHealthy(gateway)) && performance.now() - begun < CALM_MS;
+  };
+  await until(isQuick, 'a health check is answered quickly', 15_000).catch(() => {}); // a slow machine is no failure
+}
+
+/** The number of open descriptors of a process. Linux only. */
+export function countDescriptors(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** The number of series that the gateway shows in /metrics, from phase 5 on. */
+export async function countSeries({ adminPort }: Gateway): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
+  return text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
+}

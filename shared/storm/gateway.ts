@@ -1,0 +1,174 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type BenchProcess, becomesReady, scratch, startBenchProcess } from '../bench/processes.ts';
+import { ask } from '../cli/ask.ts';
+import type { Phase } from '../cli/phases.ts';
+import { freePort } from '../contract/harness/free-port.ts';
+
+/** The gateway under test. */
+export interface Subject {
+  /** The phase that it implements. It decides which sections its config gets. */
+  level: number;
+  /** In words, for the document. */
+  title: string;
+  words: readonly string[];
+  /** A phase of this repository, in which the garbage can be collected on demand. */
+  isPhase: boolean;
+}
+
+/** A phase as a subject. */
+export function subjectOf({ number, name, folder }: Phase): Subject {
+  const words = [
+    'node',
+    '--expose-gc',
+    '--import',
+    'tsx',
+    '--import',
+    join(import.meta.dirname, 'collect-garbage.ts'),
+  ];
+  return {
+    level: number,
+    title: `phase ${name}`,
+    words: [...words, join(folder, 'server.ts')],
+    isPhase: true,
+  };
+}
+
+/** The settings of a gateway. Where one is missing, a default applies that limits and refuses nothing. */
+export interface GatewayOptions {
+  /** The URLs of the services, by the first segment of their routes. */
+  services: Record<string, string>;
+  timeoutMs?: number;
+  /** The limit of each client with a key. */
+  limit?: number;
+  clients?: Array<{ id: string; keySha256: string[] }>;
+  whenRedisFails?: 'allow' | 'reject';
+  circuitBreaker?: { failureThreshold: number; cooldownMs: number };
+  redisUrl?: string;
+  /** The ports of a gateway that is started again. */
+  ports?: { port: number; adminPort: number };
+  env?: Record<string, string>;
+}
+
+/** A gateway that runs. */
+export interface Gateway {
+  readonly url: string;
+  readonly port: number;
+  readonly adminPort: number;
+  readonly pid: number;
+  /** Resolves when it has ended with 0; rejects otherwise. */
+  readonly ended: Promise<unknown>;
+  /** True when it has ended. */
+  hasEnded(): boolean;
+  /** Log lines at level warn or above whose message is `message`. */
+  logged(message: string): number;
+  stop(): Promise<void>;
+}
+
+const EVERYTHING = { limit: 1_000_000_000, windowMs: 3_600_000 };
+const NEVER = { failureThreshold: 1_000_000, cooldownMs: 30_000 };
+
+let started = 0;
+
+/** Starts the gateway on free ports and waits until it is ready. */
+export function startGateway(subject: Subject, options: GatewayOptions): Promise<Gateway> {
+  return againWhenInUse(() => start(subject, options));
+}
+
+async function start(subject: Subject, options: GatewayOptions): Promise<Gateway> {
+  const { port, adminPort } = options.ports ?? { port: await freePort(), adminPort: await freePort() };
+  const stem = join(scratch, `gateway-${++started}`);
+  writeFileSync(`${stem}.json`, JSON.stringify(configOf(subject.level, options)));
+  const running = startBenchProcess({
+    command: subject.words[0] as string,
+    args: subject.words.slice(1),
+    env: {
+      NODE_ENV: 'production',
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      ADMIN_HOST: '127.0.0.1',
+      ADMIN_PORT: String(adminPort),
+      GATEWAY_CONFIG: `${stem}.json`,
+      REDIS_URL: options.redisUrl ?? '',
+      LOG_LEVEL: 'warn',
+      STORM_MEMORY_FILE: memoryFile(port),
+      ...options.env,
+    },
+    logFile: `${stem}.log`,
+  });
+  let over = false;
+  const end = () => {
+    over = true;
+  };
+  running.finished.then(end, end);
+  const gateway: Gateway = {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    adminPort,
+    pid: running.pid,
+    ended: running.finished,
+    hasEnded: () => over,
+    logged: (message) => readFileSync(`${stem}.log`, 'utf8').split(`"msg":"${message}"`).length - 1,
+    stop: () => running.stop(),
+  };
+  await becomesReady(running, () => isHealthy(gateway));
+  return gateway;
+}
+
+/** True when GET /health answers 200. */
+export async function isHealthy({ port }: Gateway): Promise<boolean> {
+  return (await ask(port, 'GET', '/health'))?.status === 200;
+}
+
+/** The service, as a process of its own. */
+export type Service = BenchProcess & { url: string };
+
+/** Starts the service and waits until it answers. */
+export function startService(env: Record<string, string> = {}): Promise<Service> {
+  return againWhenInUse(() => launchService(env));
+}
+
+async function launchService(env: Record<string, string>): Promise<Service> {
+  const port = await freePort();
+  const args = ['--import', 'tsx', join(import.meta.dirname, 'service.ts')];
+  const running = startBenchProcess({ command: 'node', args, env: { ...env, PORT: String(port) } });
+  await becomesReady(running, async () => (await ask(port, 'GET', '/ok'))?.status === 200);
+  return { ...running, url: `http://127.0.0.1:${port}` };
+}
+
+/** Tries once more when another program has taken the port between its choice and its use. */
+function againWhenInUse<T>(start: () => Promise<T>): Promise<T> {
+  return start().catch((error: Error) => {
+    if (/EADDRINUSE|in use/.test(error.message)) return start();
+    throw error;
+  });
+}
+
+/** The file to which a gateway writes its memory in use: see collect-garbage.ts. */
+export function memoryFile(port: number): string {
+  return join(scratch, `memory-${port}`);
+}
+
+function configOf(level: number, options: GatewayOptions): object {
+  const { services, timeoutMs = 30_000, limit, clients = [], whenRedisFails = 'allow' } = options;
+  const entries = Object.entries(services);
+  return {
+    services: Object.fromEntries(entries.map(([name, url]) => [name, { url, timeoutMs }])),
+    routes: entries.map(([name]) => ({
+      prefix: `/${name}`,
+      service: name,
+      ...(level >= 2 && { access: 'public' }),
+    })),
+    ...(level >= 2 && { clients }),
+    ...(level >= 3 && {
+      trustedProxies: [],
+      rateLimit: {
+        identified: { ...EVERYTHING, ...(limit !== undefined && { limit }) },
+        anonymous: EVERYTHING,
+        whenRedisFails,
+      },
+    }),
+    ...(level >= 4 && { circuitBreaker: options.circuitBreaker ?? NEVER }),
+    ...(level >= 6 && { serverTiming: false }),
+  };
+}

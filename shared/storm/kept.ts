@@ -1,0 +1,97 @@
+import { Agent, get } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Figure, Storm } from './definition.ts';
+import { atMost, none, shown } from './figures.ts';
+import { type Gateway, startGateway, startService } from './gateway.ts';
+
+const CALLERS = 20;
+const IDLE_MS = 1_000;
+const SWEEP_MS = [-4, 3] as const;
+const REDEPLOY_EVERY_MS = 500;
+const MOST_PERCENT = 1;
+
+/** Connections to a service that end when a request is about to use them. */
+export const kept: Storm = {
+  name: 'kept',
+  title: 'Kept connections that a service ends',
+  done: `A service closes a connection ${IDLE_MS / 1000} s after its last answer, without announcing it. ${CALLERS} requests at a time are sent ${IDLE_MS / 1000} s after the answers before, ${-SWEEP_MS[0]} ms earlier to ${SWEEP_MS[1]} ms later, for a minute (quick: 8 s). Then ${CALLERS} callers send requests without a pause while the service closes all idle connections at once and listens on, twice a second for 20 s (quick: 5 s), as nginx does on a reload.`,
+  owed: `The gateway never sends a request twice, so a request that crosses the close on its way gets 502 \`upstream-reset\`. Of the requests that meet the close of an idle connection, these are at most ${MOST_PERCENT} %. How many a redeploy costs depends on how many are on their way at that moment; they are only shown. No circuit opens, because a reset of a reused connection says nothing about the health of the service.`,
+  lacks: () => undefined,
+
+  async run({ subject, quick, say }) {
+    const figures: Figure[] = [];
+    const part = async (title: string, env: Record<string, string>, act: typeof waves, limited: boolean) => {
+      const service = await startService(env);
+      const gateway = await startGateway(subject, {
+        services: { a: service.url },
+        circuitBreaker: { failureThreshold: 3, cooldownMs: 30_000 },
+      });
+      say(title);
+      const statuses = await act(gateway, service.pid, quick);
+      const count = (status: number) => statuses.filter((one) => one === status).length;
+      figures.push(
+        limited
+          ? atMost(`${title}: 502`, (100 * count(502)) / statuses.length, MOST_PERCENT, '%')
+          : shown(`${title}: 502`, String(count(502))),
+        none(
+          `${title}: answers other than 200 and 502`,
+          statuses.length - count(200) - count(502),
+          statuses.length,
+        ),
+        ...(subject.level >= 4
+          ? [none(`${title}: circuits that opened`, gateway.logged('circuit opened'))]
+          : []),
+      );
+      await Promise.all([gateway.stop(), service.stop()]);
+    };
+    await part('closed when idle', { CLOSE_IDLE_MS: String(IDLE_MS) }, waves, true);
+    await part('redeployed', {}, redeploys, false);
+    return { figures };
+  },
+};
+
+/** Requests that meet connections which are just being closed. */
+async function waves(gateway: Gateway, _service: number, quick: boolean): Promise<number[]> {
+  const agent = new Agent({ keepAlive: true });
+  const statuses: number[] = [];
+  const end = performance.now() + (quick ? 8_000 : 60_000);
+  const [earliest, latest] = SWEEP_MS;
+  while (performance.now() < end) {
+    statuses.push(...(await Promise.all(Array.from({ length: CALLERS }, () => ask(gateway, agent)))));
+    await delay(IDLE_MS + earliest + Math.random() * (latest - earliest));
+  }
+  agent.destroy();
+  return statuses;
+}
+
+/** Requests without a pause, while the service closes its idle connections. */
+async function redeploys(gateway: Gateway, service: number, quick: boolean): Promise<number[]> {
+  const agent = new Agent({ keepAlive: true });
+  const statuses: number[] = [];
+  const end = performance.now() + (quick ? 5_000 : 20_000);
+  const caller = async () => {
+    while (performance.now() < end) {
+      statuses.push(await ask(gateway, agent));
+      await delay(20 * Math.random());
+    }
+  };
+  const redeploy = async () => {
+    while (performance.now() < end) {
+      await delay(REDEPLOY_EVERY_MS);
+      process.kill(service, 'SIGHUP');
+    }
+  };
+  await Promise.all([redeploy(), ...Array.from({ length: CALLERS }, caller)]);
+  agent.destroy();
+  return statuses;
+}
+
+function ask({ port }: Gateway, agent: Agent): Promise<number> {
+  return new Promise((resolve) => {
+    const call = get({ host: '127.0.0.1', port, path: '/a/ok', agent }, (answer) => {
+      answer.on('error', () => resolve(0));
+      answer.resume().on('end', () => resolve(answer.statusCode ?? 0));
+    });
+    call.on('error', () => resolve(0));
+  });
+}
