@@ -20,6 +20,7 @@ export interface ComposeService {
   networks?: string[];
   command?: string[];
   environment?: Record<string, string>;
+  stop_grace_period?: string;
   depends_on?: Record<string, { condition: string }>;
   healthcheck?: { test: string[]; interval: string; timeout: string; retries: number };
   deploy?: { resources: { limits: { cpus: string; memory: string; pids: number } } };

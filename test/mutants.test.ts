@@ -63,7 +63,7 @@ describe('the compiler', () => {
   }
 
   // Otherwise the contract would not be needed for this mistake.
-  test('accepts every mutant', async () => {
+  test('accepts every mutant', { timeout: 180_000 }, async () => {
     expect(await check(mutants)).toBe('');
   });
 

@@ -19,6 +19,8 @@ const stepBudgets = new Map([
 ]);
 const defaultBudget = 30;
 const maxNewFiles = 4;
+// The limiter, the trusted proxies, and Redis with its outages.
+const maxNewFilesOf = new Map([['3-rate-limiting', 6]]);
 const maxLines = 150;
 const required = [
   'README.md',
@@ -83,9 +85,10 @@ for (const { from, to } of steps) {
       expect(lines, each.join(', ')).toBeLessThanOrEqual(budget);
     });
 
-    test(`adds at most ${maxNewFiles} files`, () => {
+    const most = maxNewFilesOf.get(to.name) ?? maxNewFiles;
+    test(`adds at most ${most} files`, () => {
       const added = changes.filter(({ kind }) => kind === 'new').map(({ path }) => path);
-      expect(added.length, added.join(', ')).toBeLessThanOrEqual(maxNewFiles);
+      expect(added.length, added.join(', ')).toBeLessThanOrEqual(most);
     });
 
     test('keeps every inherited file where it was', () => {

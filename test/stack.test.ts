@@ -140,7 +140,7 @@ describe('docker-compose.yml', () => {
 describe('the config of the gateways', () => {
   test('is one that the newest phase takes', async () => {
     const { readConfig } = await import(pathToFileURL(join(newestPhase.folder, 'config.ts')).href);
-    expect(readConfig(join(stack, 'gateway.json'))).toEqual(gatewayConfig);
+    expect(readConfig(join(stack, 'gateway.json'))).toMatchObject(gatewayConfig);
   });
 
   test('trusts the network of the balancer and no other', () => {
@@ -182,6 +182,17 @@ describe('the balancer', () => {
       new RegExp(`^ +default-server check .*\\bport ${environment?.ADMIN_PORT}\\b`, 'm'),
     );
     expect(haproxyConfig).toContain('http-check send meth GET uri /ready');
+  });
+
+  test('notices a gateway that stops within DRAIN_DELAY_MS, and Docker waits until it has stopped', () => {
+    const [, seconds, failures] =
+      /^ +default-server check inter (\d+)s fall (\d+) /m.exec(haproxyConfig) ?? [];
+    for (const [, { environment, stop_grace_period }] of gateways()) {
+      const delayMs = Number(environment?.DRAIN_DELAY_MS);
+      expect(delayMs).toBeGreaterThanOrEqual(2 * Number(seconds) * Number(failures) * 1_000);
+      // 10 s for the requests in flight, 3 s for the last log lines: docs/contract.md.
+      expect(Number.parseInt(stop_grace_period ?? '', 10) * 1_000).toBeGreaterThan(delayMs + 13_000);
+    }
   });
 
   test('listens where compose publishes it, and answers its health check', () => {

@@ -209,13 +209,13 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     expect(unknown.code).toBe(1);
     expect(unknown.stderr).toContain('Neither the workspace nor the reference has a file "none.ts".');
 
-    const fresh = await sandbox.kit('rescue', ['3', 'phases/3-rate-limiting/rate-limit.ts']);
-    expect(fresh.stdout).toContain('workspace/rate-limit.ts is now the file of 3-rate-limiting.\n');
+    const fresh = await sandbox.kit('rescue', ['3', 'phases/3-rate-limiting/redis.ts']);
+    expect(fresh.stdout).toContain('workspace/redis.ts is now the file of 3-rate-limiting.\n');
     expect(fresh.stdout).toContain(
-      'It needs fixed-window.ts, which you do not have: npm run rescue -- 3 fixed-window.ts\n',
+      'It needs fixed-window.lua, which you do not have: npm run rescue -- 3 fixed-window.lua\n',
     );
     expect(fresh.stdout).toContain(
-      'None of your files uses it yet. In the reference it is used by config.ts, exchange.ts, gateway.ts.\n',
+      'None of your files uses it yet. In the reference it is used by fixed-window.ts, gateway.ts, server.ts.\n',
     );
     expect(fresh.stdout).toMatch(/\nNext: npm run verify -- 3\n$/);
     expect(saves(sandbox)).toEqual([]);

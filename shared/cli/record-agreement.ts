@@ -7,6 +7,7 @@ const volatile = new RegExp(
     /(?<="time":)\d+/,
     /(?<="durationMs":)[\d.]+| *\b\d+ ms\b|(?<=\bin )\d+ s\b|\b\d+\.\d{6}\b/, // durations
     /(?<=127\.0\.0\.1:)\d{5}\b/, // ports chosen by the system
+    /(?<=phased-gateway-)[\da-f]{8}\b/, // the name of a gateway in Via
     /(?<=curl\/)[\d.]+/, // curl's version,
     /(?<=^curl: \(\d+\) ).*$/, // and its wording of an error
   ]

@@ -9,8 +9,8 @@ import { ask } from './ask.ts';
 import { type Phase, root } from './phases.ts';
 
 const readyMs = 30_000;
-// A gateway drains for 10 s at most. One that runs longer than this is killed.
-const stopMs = 12_000;
+// A gateway stops within DRAIN_DELAY_MS and 13 s. One that runs longer than this is killed.
+const stopMs = 15_000 + Number(process.env.DRAIN_DELAY_MS || 0);
 const followParent = new URL('./run-follow-parent.ts', import.meta.url).href;
 
 /** One gateway process. */

@@ -2,7 +2,7 @@ import pretty from 'pino-pretty';
 
 const inMessage = ['method', 'path', 'route', 'service', 'status', 'durationMs', 'client', 'refusedBy'];
 // Left out, so that a request fits on one line. --json shows them.
-const details = ['source', 'upstreamMs', 'bytesOut', 'limit'];
+const details = ['address', 'source', 'upstreamMs', 'bytesOut', 'limit'];
 
 const prettify = pretty.prettyFactory({
   colorize: pretty.isColorSupported && process.stdout.isTTY,
