@@ -1,5 +1,7 @@
 import { parse, type ValueNode } from '@humanwhocodes/momoa';
 
+const LIST = new Intl.ListFormat('en');
+
 /** A mistake in the config that the schema does not find. */
 export interface Fault {
   readonly path: PropertyKey[];
@@ -41,5 +43,3 @@ function visit(node: ValueNode, path: PropertyKey[], faults: Fault[]): void {
     });
   }
 }
-
-const LIST = new Intl.ListFormat('en');

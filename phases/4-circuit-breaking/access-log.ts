@@ -1,6 +1,7 @@
 import { getSystemErrorName } from 'node:util';
 import type { Logger } from 'pino';
 import type { Exchange, Observer } from './exchange.ts';
+import { BAD_REQUEST } from './problem.ts';
 import { TIMEOUT } from './upstream.ts';
 
 /** Observer: logs one line per request, or nothing when the level of `log` is above info. */
@@ -35,7 +36,7 @@ export function accessLog(log: Logger): Observer[] {
 
 /** The code of an error, such as ECONNREFUSED, or its name. Its message is not logged, because it may contain addresses. */
 function codeOf({ failure, problem }: Exchange): string | undefined {
-  if (failure === null || problem === TIMEOUT) return undefined;
+  if (failure === null || problem === TIMEOUT || problem === BAD_REQUEST) return undefined;
   const { code, errno = 0, name } = failure;
   return code ?? (errno < 0 ? getSystemErrorName(errno) : name); // a reset has no code: see connect.ts
 }

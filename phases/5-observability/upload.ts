@@ -45,11 +45,9 @@ export class Upload {
         return;
       } else {
         await once(request, 'readable');
-        // One read of the socket per iteration of the event loop: small chunks are put together, and an upload does not
-        // hold up the other connections.
-        request.socket.pause();
+        // Once per iteration of the event loop: small chunks are put together, and an upload does not hold up the other
+        // connections.
         await nextIteration();
-        request.socket.resume();
       }
     }
   }
@@ -78,6 +76,11 @@ export function hasBody({ headers }: IncomingMessage): boolean {
 /** True when the body is too long to be read whole, or of unknown length. */
 export function isLong({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > SHORT_BYTES;
+}
+
+/** True when the client waits for 100 Continue before it uploads (RFC 9110 10.1.1). HTTP/1.0 does not have it. */
+export function expectsContinue({ headers, httpVersion }: IncomingMessage): boolean {
+  return headers.expect?.toLowerCase() === '100-continue' && httpVersion === '1.1';
 }
 
 /** Calls `done` with a short body, as soon as all of it has arrived. */

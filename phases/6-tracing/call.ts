@@ -5,7 +5,7 @@ import type { Exchange } from './exchange.ts';
 import { responseHeaders } from './headers.ts';
 import { sendInterim } from './interim.ts';
 import { BAD_REQUEST, sendProblem } from './problem.ts';
-import { hasBody, isLong, Upload } from './upload.ts';
+import { expectsContinue, hasBody, isLong, Upload } from './upload.ts';
 import { CLIENT_ABORT, INVALID, problemOf, RESET, TIMEOUT } from './upstream.ts';
 import { hasOnlyChunkedCoding } from './well-formed.ts';
 
@@ -35,7 +35,7 @@ export class Call implements Dispatcher.DispatchHandler {
     this.#timer = setTimeout(() => setImmediate(() => this.#onTimeout()), timeoutMs);
     reply.raw.on('close', () => this.#onClose());
     this.hasBody = hasBody(request.raw);
-    if (this.hasBody && (isLong(request.raw) || this.#expectsContinue)) {
+    if (this.hasBody && (isLong(request.raw) || expectsContinue(request.raw))) {
       this.upload = new Upload(request.raw, () => this.restartTimer());
     }
   }
@@ -48,7 +48,7 @@ export class Call implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#finished) controller.abort(this.#finished);
-    else if (this.upload && this.#expectsContinue) this.#reply.raw.writeContinue();
+    else if (this.upload && expectsContinue(this.#request.raw)) this.#reply.raw.writeContinue();
   }
 
   onResponseStart(
@@ -56,6 +56,10 @@ export class Call implements Dispatcher.DispatchHandler {
     status: number,
     headers: IncomingHttpHeaders,
   ): void {
+    if (this.#exchange.problem) {
+      this.#onClose(); // a refusal is on its way
+      return;
+    }
     const { raw } = this.#reply;
     if (status >= 100 && status < 200 && status !== 101) {
       sendInterim(status, headers, raw);
@@ -139,11 +143,5 @@ export class Call implements Dispatcher.DispatchHandler {
     } else {
       this.onResponseError(null, TIMEOUT);
     }
-  }
-
-  /** True when the client waits for 100 Continue before it uploads (RFC 9110 10.1.1). HTTP/1.0 does not have it. */
-  get #expectsContinue(): boolean {
-    const { headers, httpVersion } = this.#request.raw;
-    return headers.expect?.toLowerCase() === '100-continue' && httpVersion === '1.1';
   }
 }

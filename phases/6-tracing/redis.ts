@@ -46,6 +46,7 @@ export async function connectRedis(url: string | undefined, prefix: string, log:
   await attempts[0]?.catch((error) => {
     if (error instanceof StartError) throw error;
   });
+  // The first caller gets the result of the first attempt.
   return () => attempts.pop() ?? openConnection(address, keyPrefix);
 }
 

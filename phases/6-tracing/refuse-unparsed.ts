@@ -64,7 +64,7 @@ export function refuseUnparsed(observers: Observer[], now: () => number) {
 /** The error is in the body of the request in flight, or in the bytes behind it. */
 function refuseBehind(response: ServerResponse, socket: Connection, problem: Problem): void {
   const { req, reply } = response;
-  if (req.complete) {
+  if (req.complete || response.writableEnded) {
     // Nothing more is read, because it is unknown where the next request begins.
     discardInput(socket);
     closeAfter(response, socket);
