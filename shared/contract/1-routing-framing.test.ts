@@ -173,6 +173,26 @@ describe('bytes behind a good request', () => {
   });
 });
 
+describe('bytes behind a request with Upgrade', () => {
+  // The second request comes with the first one, and its body in a packet of its own.
+  test('are never a request, and its answer ends the connection', async () => {
+    const inBody = get('/api/in-body');
+    for (let round = 0; round < 10; round++) {
+      const client = await connect(gateway);
+      const upgrade = get('/api/upgrade', 'Connection: Upgrade\r\nUpgrade: x\r\n');
+      const post = `POST /api/second HTTP/1.1\r\nHost: a\r\nContent-Length: ${inBody.length}\r\n\r\n`;
+      client.socket.write(upgrade + post);
+      await until(() => answersIn(client.received()).length > 0, 'the first request is answered');
+      client.socket.write(inBody);
+      await until(() => client.closed(), 'the connection is closed');
+      const [answer, ...more] = answersIn(client.received());
+      expect([answer?.status, answer?.headers.connection, more]).toEqual([200, 'close', []]);
+    }
+    await passBarrier();
+    expect(executed()).toEqual(Array.from({ length: 10 }, () => '/upgrade'));
+  });
+});
+
 describe('an upload whose framing breaks', () => {
   const breaks: Array<[what: string, bytes: string]> = [
     ['by a chunk that is none', 'nonsense\r\n'],

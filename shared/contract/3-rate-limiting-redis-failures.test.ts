@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type http from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, connect, expectProblem, send, until } from './harness/client.ts';
+import { type Answer, answersIn, connect, expectProblem, send, until } from './harness/client.ts';
 import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
 import { type RedisServer, redisAvailable, startRedis } from './harness/redis.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
@@ -398,6 +398,42 @@ describe.skipIf(!redisAvailable)('a database of Redis', () => {
     await until(isCounted, 'calls are counted', 5_000);
     expect((await gateway.stop()).code).toBe(0);
     expect(String(await redis.command('INFO', 'keyspace')).match(/^db\d+/gm)).toEqual(['db1']);
+    await redis.close();
+  });
+});
+
+// Redis answers and the client breaks its upload while the gateway is stopped. The gateway finds both at the same moment.
+describe.skipIf(!redisAvailable || process.platform === 'win32')('an upload over the limit', () => {
+  const linesOf = (gateway: Gateway) => gateway.log().filter(({ path }) => path === '/a/2');
+
+  it('that breaks at the moment of its refusal gets one answer, and the log says which', async () => {
+    const [redis, service] = await Promise.all([startRedis(), startUpstream()]);
+    const gateway = await startGateway(configWith('allow', service), { env: { REDIS_URL: redis.url } });
+    for (let i = 0; i < 3; i++) expect((await send(gateway, '/a/1')).status).toBe(200);
+    for (let round = 0; round < 5; round++) {
+      const client = await connect(gateway);
+      redis.freeze();
+      client.socket.write('POST /a/2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+      // The gateway has had time to ask Redis when it has answered three others.
+      for (let i = 0; i < 3; i++) expect((await send(gateway, '/health')).status).toBe(200);
+      process.kill(gateway.pid, 'SIGSTOP');
+      redis.thaw();
+      await redis.command('PING'); // by now it has answered the gateway
+      await new Promise((resolve) => client.socket.write('nonsense\r\n', resolve));
+      process.kill(gateway.pid, 'SIGCONT');
+      await until(() => client.closed(), 'the connection is closed');
+      await until(() => linesOf(gateway).length === round + 1, 'the request is in the log');
+      const answers = answersIn(client.received());
+      expect(answers).toHaveLength(1);
+      // The log tells what the client got.
+      const line = linesOf(gateway).at(-1);
+      expect([400, 429]).toContain(answers[0]?.status);
+      expect(line).toMatchObject({
+        status: answers[0]?.status,
+        refusedBy: answers[0]?.status === 429 ? 'limit' : 'parse',
+      });
+    }
+    expect((await gateway.stop()).code).toBe(0);
     await redis.close();
   });
 });

@@ -396,6 +396,16 @@ export const routingHints: HintGroup[] = [
     code: { file: 'refuse-unparsed.ts', from: 'export function refuseUnparsed(' },
   },
   {
+    tests: ['bytes behind a request with Upgrade > '],
+    contract: 'The answer to a request with `Upgrade` is such an answer.',
+    read: contract,
+    hints: [
+      'Your server does not switch protocols. What does its HTTP parser do with the bytes behind a request that asks for it?',
+      "Node's parser drops the rest of the bytes that it has read, so the next bytes may be the middle of a request. Answer a request with Upgrade with Connection: close, and begin nothing behind it.",
+    ],
+    code: { file: 'in-order.ts', from: 'export function inOrder(' },
+  },
+  {
     tests: ['an upload whose framing breaks > '],
     contract:
       'If the framing of an upload breaks while its call runs, the client gets 400 `bad-request`, the connection is closed, and the call is cancelled.',
@@ -509,7 +519,7 @@ export const routingHints: HintGroup[] = [
       'What does 100 Continue ask the client to do, and when does that make no sense?',
       'Write 100 only if Expect is exactly 100-continue (in any letter case), the version is HTTP/1.1 and a body follows. Serve other expectations as if the field were absent, or answer 417.',
     ],
-    code: { file: 'call.ts', from: 'get #expectsContinue(' },
+    code: { file: 'upload.ts', from: 'export function expectsContinue(' },
   },
   {
     tests: ['Expect: 100-continue > '],

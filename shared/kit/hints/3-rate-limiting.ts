@@ -390,6 +390,16 @@ export const rateLimitingHints: HintGroup[] = [
     code: { file: 'forward.ts', from: 'export function forward(' },
   },
   {
+    tests: ['that breaks at the moment of its refusal'],
+    contract: '`refusedBy` | only when the gateway refused the request: the stage',
+    read: 'docs/contract.md#log',
+    hints: [
+      'Two causes refuse one request: the limit, and a chunk that the parser cannot read. Which of them does the client see?',
+      'The first refusal wins. When a refusal has been written or is about to be, a later error of the parser changes neither the response nor the line of the log.',
+    ],
+    code: { file: 'refuse-unparsed.ts', from: 'function refuseBehind(' },
+  },
+  {
     tests: ['is asked for on new connections only'],
     contract:
       'While Redis is lost, the gateway opens a new connection, which looks the name up again, until one can count. The pauses between attempts grow from 250 ms to 2 s.',
