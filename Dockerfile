@@ -17,13 +17,15 @@ COPY --from=dependencies /app/node_modules ./node_modules
 
 # The demo services: docker build --target services .
 FROM runtime AS services
-COPY shared/cli/ shared/cli/
+COPY shared/cli/services.ts shared/cli/
+COPY shared/repository/demo-ports.ts shared/repository/
+COPY shared/terminal/ shared/terminal/
 COPY shared/upstreams/ shared/upstreams/
 USER node
 EXPOSE 4001 4002
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "Promise.any([4001, 4002].map((port) => fetch('http://127.0.0.1:' + port + '/_faults'))).then(() => process.exit(0), () => process.exit(1))"]
-CMD ["node", "--import", "tsx", "shared/upstreams/serve.ts", "--host", "0.0.0.0"]
+CMD ["node", "--import", "tsx", "shared/cli/services.ts", "--host", "0.0.0.0"]
 
 FROM runtime AS gateway
 ARG PHASE=6-tracing

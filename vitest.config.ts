@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
-import { listPairs } from './shared/cli/pairs.ts';
-import { listPhases } from './shared/cli/phases.ts';
-import { listWorkspacePairs } from './shared/kit/workspace-pairs.ts';
+import { listWorkspacePairs } from './shared/kit/workspace/workspace-pairs.ts';
+import { listPairs } from './shared/repository/pairs.ts';
+import { listPhases } from './shared/repository/phases.ts';
 
 // The suites wait more than they compute: two files at a time even on one core.
 const maxWorkers = Math.max(2, Math.floor(availableParallelism() / 2));
@@ -34,7 +34,7 @@ const pairs = [...listPairs(phases), ...listWorkspacePairs()].map(({ phase, suit
       GATEWAY_LEVEL: String(Math.max(phase.number, suite)),
       ...(phase === newestPhase ? anyBytesCases : {}),
     },
-    ...(mustPass ? {} : { runner: './shared/cli/stop-at-first-failure.ts' }),
+    ...(mustPass ? {} : { runner: './shared/ladder/stop-at-first-failure.ts' }),
     ...timeouts,
   },
 }));

@@ -1,17 +1,18 @@
 import { rmSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
-import { parsePsTime } from '../shared/bench/cpu.ts';
 import { judgeGoals } from '../shared/bench/goals.ts';
 import { parseAutocannon, parseWrk } from '../shared/bench/load.ts';
 import { type Measured, measure, type Slice } from '../shared/bench/measure.ts';
-import { onPath, scratch } from '../shared/bench/processes.ts';
 import { goalRows } from '../shared/bench/report.ts';
 import type { Results } from '../shared/bench/results.ts';
 import { SAME_AGAIN } from '../shared/bench/scenarios.ts';
-import { median, noise, quantile, ratios, summariseValues } from '../shared/bench/statistics.ts';
 import { direct, phase } from '../shared/bench/subjects.ts';
 import { prepareSurroundings } from '../shared/bench/surroundings.ts';
-import { tabulate, toMarkdown, toText } from '../shared/bench/tables.ts';
+import { tabulate } from '../shared/bench/tables.ts';
+import { median, noise, quantile, ratios, summariseValues } from '../shared/metrics/statistics.ts';
+import { parsePsTime } from '../shared/process/cpu.ts';
+import { onPath, scratch } from '../shared/process/programs.ts';
+import { toMarkdown, toText } from '../shared/terminal/table.ts';
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 

@@ -1,10 +1,10 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { findPhase } from '../shared/cli/phases.ts';
 import { listMutants } from '../shared/mutants/mutant.ts';
-import { startProcess } from './processes.ts';
-import { makeSandbox, type Sandbox } from './sandbox.ts';
+import { findPhase } from '../shared/repository/phases.ts';
+import { startProcess } from './support/processes.ts';
+import { makeSandbox, type Sandbox } from './support/sandbox.ts';
 
 const patience = { timeout: 25_000, interval: 25 };
 const anyPorts = ['--port', '0', '--inventory-port', '0', '--orders-port', '0'];
@@ -20,13 +20,13 @@ beforeEach(() => {
   sandbox = makeSandbox({}, ['shared/upstreams', 'shared/mutants', 'phases']);
 });
 
-const run = (...words: string[]) => sandbox.mutants('break', words);
+const run = (...words: string[]) => sandbox.run('break', words);
 const hide = (phase: string, hidden: string) =>
   sandbox.write('.mutants/break.json', JSON.stringify({ [findPhase(phase).name]: { hidden, known: [] } }));
 
 /** Starts the command and waits until it has printed everything. */
 async function start(words: string[], env: NodeJS.ProcessEnv = {}) {
-  const script = ['--import', 'tsx', 'shared/mutants/break.ts', ...words, ...anyPorts];
+  const script = ['--import', 'tsx', 'shared/cli/break.ts', ...words, ...anyPorts];
   const plain = { REDIS_URL: '', NO_COLOR: '1', FORCE_COLOR: undefined, ...env };
   const { child, ended, stdout, output } = startProcess(process.execPath, script, plain, sandbox.folder);
   await expect.poll(() => child.exitCode !== null || stdout().includes('--reveal'), patience).toBe(true);

@@ -1,16 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import {
-  type Cell,
-  findDifference,
-  formatCell,
-  formatGrid,
-  formatMarkdown,
-} from '../shared/cli/ladder-grid.ts';
-import { listPairs } from '../shared/cli/pairs.ts';
-import { listPhases } from '../shared/cli/phases.ts';
-import { formatCounts, sum } from '../shared/cli/run-projects.ts';
-import { makeSandbox, type Sandbox } from './sandbox.ts';
+import { type Cell, findDifference, formatCell, formatGrid, formatMarkdown } from '../shared/ladder/grid.ts';
+import { formatCounts, sum } from '../shared/process/vitest.ts';
+import { listPairs } from '../shared/repository/pairs.ts';
+import { listPhases } from '../shared/repository/phases.ts';
+import { makeSandbox, type Sandbox } from './support/sandbox.ts';
 
 const twelve = Array.from({ length: 12 }, (_, index) => `line ${index + 1};\n`).join('');
 

@@ -4,14 +4,14 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { stripVTControlCharacters } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
-import { root } from '../shared/cli/phases.ts';
-import { freePort } from '../shared/contract/harness/free-port.ts';
-import { parseExposition } from '../shared/dashboard/exposition.ts';
 import { drawFrame, type Paint } from '../shared/dashboard/frame.ts';
-import { histogramQuantile } from '../shared/dashboard/quantile.ts';
 import type { Scrape } from '../shared/dashboard/scrape.ts';
 import { increases, ScrapeWindow } from '../shared/dashboard/scrape-window.ts';
 import { type Summary, summarise } from '../shared/dashboard/summary.ts';
+import { parseExposition } from '../shared/metrics/exposition.ts';
+import { histogramQuantile } from '../shared/metrics/quantile.ts';
+import { freePort } from '../shared/process/free-port.ts';
+import { root } from '../shared/repository/phases.ts';
 
 const plain: Paint = { bold: (text) => text, red: (text) => text, green: (text) => text };
 const marked: Paint = {
@@ -325,7 +325,7 @@ async function serve(body = (n: number) => expositionOf(100 + 10 * n), port = 0)
 }
 
 const portOf = (server: http.Server) => (server.address() as AddressInfo).port;
-const command = ['--import', 'tsx', 'shared/dashboard/dashboard.ts'];
+const command = ['--import', 'tsx', 'shared/cli/dashboard.ts'];
 const env = { ...process.env, FORCE_COLOR: undefined, NO_COLOR: undefined, CI: undefined };
 
 describe.concurrent('npm run dashboard', () => {

@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import net from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { findPorts } from '../shared/cli/run-ports.ts';
-import { everything, makeSandbox, type Sandbox } from './sandbox.ts';
+import { findPorts } from '../shared/process/consecutive-ports.ts';
+import { everything, makeSandbox, type Sandbox } from './support/sandbox.ts';
 
 interface Examination {
   code: number;
@@ -21,7 +21,7 @@ function examine(
 ): Promise<Examination> {
   const all = { ...process.env, REDIS_URL: '', ...env };
   return new Promise((resolve) => {
-    const command = ['shared/kit/doctor.mjs', ...words];
+    const command = ['shared/cli/doctor.mjs', ...words];
     execFile(process.execPath, command, { cwd: folder, env: all }, (error, stdout, stderr) => {
       resolve({ code: Number(error?.code ?? 0), stdout, stderr });
     });
@@ -124,5 +124,5 @@ test('runs without any package, from anywhere, and refuses words', async () => {
   const word = await examine(sandbox, ['now']);
   expect([word.code, word.stdout]).toEqual([1, '']);
   expect(word.stderr).toContain('Did not expect "now".');
-  expect(sandbox.read('shared/kit/doctor.mjs')).not.toMatch(/from '(?!node:)/);
+  expect(sandbox.read('shared/cli/doctor.mjs')).not.toMatch(/from '(?!node:)/);
 });

@@ -6,14 +6,15 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, describe, expect, test } from 'vitest';
 import manifest from '../package.json' with { type: 'json' };
-import { root } from '../shared/cli/phases.ts';
 import { redisAvailable } from '../shared/contract/harness/redis.ts';
-import { until } from '../shared/contract/harness/until.ts';
 import { drills } from '../shared/drills/all-drills.ts';
 import { findMarked } from '../shared/drills/runner/code-mark.ts';
 import type { Drill } from '../shared/drills/runner/definition.ts';
 import { askPrediction } from '../shared/drills/runner/prediction.ts';
 import { describeDrill, tellOutcome } from '../shared/drills/runner/report.ts';
+import { until } from '../shared/process/until.ts';
+import { root } from '../shared/repository/phases.ts';
+import { scripts } from '../shared/repository/scripts.ts';
 
 const mostMs = 40_000;
 // More drills at once would disturb each other, because they depend on times of about 100 ms.
@@ -33,7 +34,7 @@ function start(words: string[], env: NodeJS.ProcessEnv = {}) {
   const folder = mkdtempSync(join(temporary, 'run-'));
   // The pool number gives each drill its own range of ports.
   const pool = String(5 + (drills.findIndex(({ name }) => name === words[0]) % 11));
-  const child = spawn(process.execPath, ['--import', 'tsx', 'shared/drills/drill.ts', ...words], {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'shared/cli/drill.ts', ...words], {
     cwd: root,
     env: { ...process.env, NO_COLOR: '1', TMPDIR: folder, TEMP: folder, VITEST_POOL_ID: pool, ...env },
     windowsHide: true,
@@ -114,7 +115,7 @@ describe.each([...drills])('the drill $name', (drill) => {
       const [command, target] = line.split(/ {2,}/)[0]?.split(' -- ') ?? [];
       const script = /^npm run (\S+)$/.exec(command ?? '')?.[1];
       if (script === undefined) expect(readFileSync(join(root, command ?? ''), 'utf8')).not.toBe('');
-      else expect(Object.keys(manifest.scripts)).toContain(script);
+      else expect(Object.keys(scripts)).toContain(script);
       if (script === 'drill') expect(names).toContain(target);
     }
   });

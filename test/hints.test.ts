@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createVitest } from 'vitest/node';
-import { readText } from '../shared/cli/phase-files.ts';
-import { listPhases, root } from '../shared/cli/phases.ts';
-import { findHints, findStartHints, hintsBySuite, readCode } from '../shared/kit/hints.ts';
-import { findAnchors } from './document.ts';
+import { findHints, findStartHints, hintsBySuite, readCode } from '../shared/kit/hints/hints.ts';
+import { readText } from '../shared/repository/phase-files.ts';
+import { listPhases, root } from '../shared/repository/phases.ts';
+import { findAnchors } from './support/document.ts';
 
 const phases = listPhases();
 const names = await collectNames();

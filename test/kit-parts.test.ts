@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { acceptField } from '../shared/kit/config-stub.ts';
-import { findLead, findSection, findSections, pickRows, relink } from '../shared/kit/markdown-parts.ts';
-import { findNewFields } from '../shared/kit/new-fields.ts';
+import { acceptField } from '../shared/kit/workspace/config-stub.ts';
+import { findNewFields } from '../shared/kit/workspace/new-fields.ts';
+import { findLead, findSection, findSections, pickRows, relink } from '../shared/repository/markdown.ts';
 
 describe('new fields of a config', () => {
   const before = { services: { a: { url: 'x' } }, routes: [{ prefix: '/a', service: 'a' }] };

@@ -1,14 +1,14 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { readPhaseFiles } from '../shared/cli/phase-files.ts';
-import { listPhases, type Phase, root } from '../shared/cli/phases.ts';
-import { checkTypes } from '../shared/cli/type-check.ts';
 import { findProblem, formatKillTable } from '../shared/mutants/kill-table.ts';
 import { listMutants, type Mutant, parseMutant, plant } from '../shared/mutants/mutant.ts';
 import { makeMutantsFolder } from '../shared/mutants/mutants-folder.ts';
 import { type Finding, judgeMutant } from '../shared/mutants/verdict.ts';
-import { makeSandbox } from './sandbox.ts';
+import { readPhaseFiles } from '../shared/repository/phase-files.ts';
+import { listPhases, type Phase, root } from '../shared/repository/phases.ts';
+import { checkTypes } from '../shared/repository/type-check.ts';
+import { makeSandbox } from './support/sandbox.ts';
 
 const phases = listPhases();
 const mutants = phases.flatMap(listMutants);
@@ -221,7 +221,7 @@ Next: find out why, then name in shared/mutants/3-third/a-name.patch exactly the
 
 describe('npm run mutants', () => {
   const noProgram = 'story: It has a typo.\n\n--- typo.ts\n+++ typo.ts\n@@ -0,0 +1 @@\n+const = 1;\n';
-  const { mutants: runIn } = makeSandbox({ 'shared/mutants/1-routing/typo.patch': noProgram }, [
+  const { run: runIn } = makeSandbox({ 'shared/mutants/1-routing/typo.patch': noProgram }, [
     'phases',
     'shared/contract',
     'shared/mutants',

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { comparePhases, inheritedLines } from '../shared/cli/phase-diff.ts';
-import { readPhaseFiles } from '../shared/cli/phase-files.ts';
-import { hashPhase, readLock } from '../shared/cli/phase-hash.ts';
-import { listPhases } from '../shared/cli/phases.ts';
-import { checkTypes } from '../shared/cli/type-check.ts';
-import { findForeignImports } from './foreign-imports.ts';
-import { makeSandbox } from './sandbox.ts';
+import { comparePhases, inheritedLines } from '../shared/repository/phase-diff.ts';
+import { readPhaseFiles } from '../shared/repository/phase-files.ts';
+import { hashPhase, readLock } from '../shared/repository/phase-hash.ts';
+import { listPhases } from '../shared/repository/phases.ts';
+import { checkTypes } from '../shared/repository/type-check.ts';
+import { findForeignImports } from './support/foreign-imports.ts';
+import { makeSandbox } from './support/sandbox.ts';
 
 // The lines that a step may change in inherited TypeScript files. A changed line counts twice, as removed and as added.
 // A budget is never raised: a step that exceeds it needs a seam in an earlier phase.

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { makeSandbox } from './sandbox.ts';
+import { makeSandbox } from './support/sandbox.ts';
 
 const suite = (number: number, level: number) => `
 import { expect, test } from 'vitest';
@@ -24,7 +24,7 @@ const files = (level: number) => ({
 });
 
 test('npm run progress: a row for the workspace below its phase, and what to do next', async () => {
-  const { code, stdout, stderr } = await makeSandbox(files(1), ['vitest.config.ts']).kit('progress');
+  const { code, stdout, stderr } = await makeSandbox(files(1), ['vitest.config.ts']).run('progress');
   expect(stderr).toBe('');
   expect(code).toBe(0);
   expect(stdout).toContain(`
@@ -39,7 +39,7 @@ Suite 2 is the lowest that fails. Next: npm run verify -- 2
 });
 
 test('npm run progress: when all is kept, the next phase', async () => {
-  const { code, stdout } = await makeSandbox(files(2), ['vitest.config.ts']).kit('progress');
+  const { code, stdout } = await makeSandbox(files(2), ['vitest.config.ts']).run('progress');
   expect(code).toBe(0);
   expect(stdout).toMatch(/\n {2}workspace +ok 3 +ok 3 +fails\n/);
   expect(stdout).toContain(

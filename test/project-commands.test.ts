@@ -5,17 +5,17 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import manifest from '../package.json' with { type: 'json' };
-import { findImports, packageOf } from '../shared/cli/imports.ts';
-import { readPhaseFiles, readText } from '../shared/cli/phase-files.ts';
-import { readLock } from '../shared/cli/phase-hash.ts';
-import { listPhases, type Phase, root } from '../shared/cli/phases.ts';
-import { findPorts } from '../shared/cli/run-ports.ts';
-import { buildHistory, listIds } from '../shared/kit/phase-history.ts';
-import { buildProject } from '../shared/kit/project-files.ts';
-import type { Lockfile } from '../shared/kit/project-lockfile.ts';
-import { findVariables } from '../shared/kit/project-readme.ts';
-import { findScripts } from './document.ts';
-import { everything, makeSandbox, openSandbox, type Sandbox } from './sandbox.ts';
+import { buildHistory, listIds } from '../shared/kit/history/phase-history.ts';
+import { buildProject } from '../shared/kit/project/files.ts';
+import type { Lockfile } from '../shared/kit/project/lockfile.ts';
+import { findVariables } from '../shared/kit/project/readme.ts';
+import { findPorts } from '../shared/process/consecutive-ports.ts';
+import { findImports, packageOf } from '../shared/repository/imports.ts';
+import { readPhaseFiles, readText } from '../shared/repository/phase-files.ts';
+import { readLock } from '../shared/repository/phase-hash.ts';
+import { listPhases, type Phase, root } from '../shared/repository/phases.ts';
+import { findScripts } from './support/document.ts';
+import { everything, makeSandbox, openSandbox, type Sandbox } from './support/sandbox.ts';
 
 const phases = listPhases();
 const newest = phases.at(-1) as Phase;
@@ -93,7 +93,7 @@ describe('a phase as a project of its own', () => {
     const sandbox = makeSandbox({}, everything);
     // Next to the sandbox. Inside it, Node would find the packages of the repository.
     const folder = join(dirname(sandbox.folder), 'out', 'my gateway');
-    const { code, stdout } = await sandbox.kit('export', [String(newest.number), '../out/my gateway'], {
+    const { code, stdout } = await sandbox.run('export', [String(newest.number), '../out/my gateway'], {
       INIT_CWD: sandbox.folder,
     });
     expect(code).toBe(0);
@@ -119,20 +119,20 @@ describe('a phase as a project of its own', () => {
   test('npm run export refuses a folder that is not empty, a file, and what it does not know', async () => {
     const sandbox = makeSandbox({ 'full/note.txt': 'mine', 'phases/1-first/server.ts': '' });
     const here = { INIT_CWD: sandbox.folder };
-    const full = await sandbox.kit('export', ['1', 'full'], here);
+    const full = await sandbox.run('export', ['1', 'full'], here);
     expect([full.code, full.stdout]).toEqual([1, '']);
     expect(full.stderr).toBe(
       `${join(sandbox.folder, 'full')} is not empty: it contains note.txt. ` +
         'Name a folder that is empty or does not exist yet. Nothing was written.\n',
     );
     expect(readdirSync(join(sandbox.folder, 'full'))).toEqual(['note.txt']);
-    expect((await sandbox.kit('export', ['1', 'full/note.txt'], here)).stderr).toContain(
+    expect((await sandbox.run('export', ['1', 'full/note.txt'], here)).stderr).toContain(
       'is a file, not a folder.',
     );
-    expect((await sandbox.kit('export', ['1'])).stderr).toContain('Name a phase and a folder.');
-    expect((await sandbox.kit('export', ['9', 'x'], here)).stderr).toContain('There is no phase "9".');
+    expect((await sandbox.run('export', ['1'])).stderr).toContain('Name a phase and a folder.');
+    expect((await sandbox.run('export', ['9', 'x'], here)).stderr).toContain('There is no phase "9".');
     sandbox.write('phases/1-first/server.ts', "import 'left-pad';\n");
-    const foreign = await sandbox.kit('export', ['1', 'new'], here);
+    const foreign = await sandbox.run('export', ['1', 'new'], here);
     expect(foreign.stderr).toBe('1-first imports "left-pad", which is not a dependency in package.json.\n');
     expect(existsSync(join(sandbox.folder, 'new'))).toBe(false);
   });
@@ -180,7 +180,7 @@ describe('npm run tags', { skip: !hasGit }, () => {
     expect(await output(clones[1] as Sandbox, 'rev-parse', '--is-shallow-repository')).toBe('true');
 
     for (const sandbox of clones) {
-      const { code, stdout, stderr } = await sandbox.kit('tags');
+      const { code, stdout, stderr } = await sandbox.run('tags');
       expect(stderr).toBe('');
       expect(code).toBe(0);
       for (const { number, name } of phases) {
@@ -198,7 +198,7 @@ describe('npm run tags', { skip: !hasGit }, () => {
   test('each tag is its phase as a project, one commit behind the next, and a worktree of it runs', async () => {
     const sandbox = makeSandbox({}, everything);
     await commit(sandbox);
-    await sandbox.kit('tags');
+    await sandbox.run('tags');
     for (const [index, phase] of phases.entries()) {
       const name = names[index] ?? '';
       expect(await output(sandbox, 'cat-file', '-t', name)).toBe('tag');
@@ -223,7 +223,7 @@ describe('npm run tags', { skip: !hasGit }, () => {
     await commit(sandbox);
     const path = `phases/${newest.name}/gateway.ts`;
     sandbox.write(path, `${sandbox.read(path)}// changed\n`);
-    const unrecorded = await sandbox.kit('tags');
+    const unrecorded = await sandbox.run('tags');
     expect(unrecorded.code).toBe(1);
     expect(unrecorded.stderr).toContain(`${newest.name} is not as recorded in phases/phases.lock.json`);
     expect(await output(sandbox, 'tag')).toBe('');
@@ -232,7 +232,7 @@ describe('npm run tags', { skip: !hasGit }, () => {
     await sandbox.git('tag', names[1] ?? '');
     await sandbox.git('tag', '-a', '-m', 'mine', names[2] ?? '');
     const refs = await output(sandbox, 'show-ref', '--tags');
-    const foreign = await sandbox.kit('tags');
+    const foreign = await sandbox.run('tags');
     expect([foreign.code, foreign.stdout]).toEqual([1, '']);
     expect(foreign.stderr).toMatch(
       /^phase-2, phase-3: there is a tag of this name that npm run tags did not make\. Nothing was changed\./,
@@ -240,11 +240,11 @@ describe('npm run tags', { skip: !hasGit }, () => {
     expect(await output(sandbox, 'show-ref', '--tags')).toBe(refs);
 
     await sandbox.git('tag', '-d', ...names.slice(1, 3));
-    expect((await sandbox.kit('tags')).code).toBe(0);
-    expect((await sandbox.kit('tags')).stdout.match(/ unchanged /g)).toHaveLength(phases.length);
+    expect((await sandbox.run('tags')).code).toBe(0);
+    expect((await sandbox.run('tags')).stdout.match(/ unchanged /g)).toHaveLength(phases.length);
     sandbox.write(path, `${sandbox.read(path)}// changed\n`);
     expect((await sandbox.run('freeze', [newest.name, '--why', 'a test'])).code).toBe(0);
-    const { stdout } = await sandbox.kit('tags');
+    const { stdout } = await sandbox.run('tags');
     expect(stdout.match(/ unchanged /g)).toHaveLength(phases.length - 1);
     expect(stdout).toMatch(new RegExp(` moved +${newest.name}\n`));
     expect(await output(sandbox, 'show', `${names.at(-1)}:gateway.ts`)).toMatch(/\/\/ changed$/);
@@ -252,10 +252,10 @@ describe('npm run tags', { skip: !hasGit }, () => {
 
   test('says what is missing outside a repository, and without git', async () => {
     const sandbox = makeSandbox({}, everything);
-    const outside = await sandbox.kit('tags', [], { LC_ALL: 'C' });
+    const outside = await sandbox.run('tags', [], { LC_ALL: 'C' });
     expect(outside.code).toBe(1);
     expect(outside.stderr).toMatch(/^git rev-parse failed\. git says: .*not a git repository/);
-    const without = await sandbox.kit('tags', [], { PATH: 'none', Path: 'none' });
+    const without = await sandbox.run('tags', [], { PATH: 'none', Path: 'none' });
     expect(without.stderr).toContain('This command needs git');
   });
 

@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { root } from '../shared/cli/phases.ts';
-import { agree } from '../shared/cli/record-agreement.ts';
-import { findRecordings, writeRecordings } from '../shared/cli/record-blocks.ts';
-import { curlAvailable, runDocumented, splitWords } from '../shared/cli/record-command.ts';
-import { withCopy } from '../shared/cli/record-copy.ts';
-import { listRecordedFiles, rerunFile } from '../shared/cli/record-file.ts';
+import { agree } from '../shared/recordings/agreement.ts';
+import { findRecordings, writeRecordings } from '../shared/recordings/blocks.ts';
+import { curlAvailable, runDocumented } from '../shared/recordings/command.ts';
+import { withCopy } from '../shared/recordings/copy.ts';
+import { listRecordedFiles, rerunFile } from '../shared/recordings/file.ts';
+import { root } from '../shared/repository/phases.ts';
+import { startDemoServices } from '../shared/upstreams/demo-services.ts';
 
 const noPorts = new Map<number, number>();
 const perFileMs = 300_000;
@@ -22,7 +23,7 @@ describe('the documents show what really happens', () => {
   // docs/workshop.md runs whole suites: test/workshop.test.ts.
   const files = listRecordedFiles().filter((file) => !file.endsWith('workshop.md'));
   test.skipIf(!curlAvailable).each(files)('in %s', { timeout: perFileMs }, async (file) => {
-    const { differences } = await rerunFile(file);
+    const { differences } = await rerunFile(file, startDemoServices);
     expect(differences, 'Next: npm run docs, then read what it changed.').toEqual([]);
   });
 });
@@ -99,19 +100,6 @@ describe('a recording', () => {
 });
 
 describe('a recorded command', () => {
-  test('is split into words as sh does', () => {
-    expect(splitWords(`curl -d "{\\"a\\": 1}"  'b "c"' X-A:" d" -w "%{http_code}\\n" ""`)).toEqual([
-      'curl',
-      '-d',
-      '{"a": 1}',
-      'b "c"',
-      'X-A: d',
-      '-w',
-      '%{http_code}\\n',
-      '',
-    ]);
-  });
-
   test('may be an npm script or node, with variables before it; its failure is shown', async () => {
     expect(await runDocumented('npm run key -- "a b"', noPorts)).toMatch(
       /^"a b" is not a valid client name\./,

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { listPhases } from '../shared/cli/phases.ts';
-import { prettifyLine } from '../shared/cli/run-log.ts';
+import { listPhases } from '../shared/repository/phases.ts';
+import { prettifyLine } from '../shared/run/log.ts';
 
 const root = join(import.meta.dirname, '..');
 const onWindows = process.platform === 'win32';
@@ -31,7 +31,7 @@ afterEach(async () => {
 
 /** `npm run phase:N -- …` without npm; its temporary files go to `folder`. */
 function run(args: string[], env: NodeJS.ProcessEnv = {}) {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'shared/cli/run.ts', ...args], {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'shared/cli/phase.ts', ...args], {
     cwd: root,
     env: {
       ...process.env,

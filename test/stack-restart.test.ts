@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { settled, until } from '../shared/contract/harness/client.ts';
 import { redisAvailable } from '../shared/contract/harness/redis.ts';
-import { arePresent } from './program.ts';
-import { startBalancedGateways } from './stack-processes.ts';
+import { arePresent } from './support/program.ts';
+import { startBalancedGateways } from './support/stack-processes.ts';
 
 const present = arePresent('haproxy') && redisAvailable;
 const callers = 8;

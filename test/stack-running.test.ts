@@ -1,12 +1,12 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../shared/contract/harness/client.ts';
 import { redisAvailable } from '../shared/contract/harness/redis.ts';
-import { readAlerts } from './alerts.ts';
-import { dashboardQueries, dashboardVariables } from './grafana-dashboard.ts';
-import { readDocumentedQueries } from './metrics-page.ts';
-import { arePresent } from './program.ts';
-import { fillVariables } from './promql.ts';
-import { askPrometheus, query, type RunningStack, startStack } from './stack-processes.ts';
+import { readAlerts } from './support/alerts.ts';
+import { dashboardQueries, dashboardVariables } from './support/grafana-dashboard.ts';
+import { readDocumentedQueries } from './support/metrics-page.ts';
+import { arePresent } from './support/program.ts';
+import { fillVariables } from './support/promql.ts';
+import { askPrometheus, query, type RunningStack, startStack } from './support/stack-processes.ts';
 
 const present = arePresent('haproxy', 'prometheus') && redisAvailable;
 // The values of shared/stack/gateway.json.

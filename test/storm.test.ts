@@ -3,9 +3,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { scratch } from '../shared/bench/processes.ts';
-import { root } from '../shared/cli/phases.ts';
-import { until } from '../shared/contract/harness/until.ts';
+import { scratch } from '../shared/process/programs.ts';
+import { until } from '../shared/process/until.ts';
+import { root } from '../shared/repository/phases.ts';
 import { storms } from '../shared/storm/all-storms.ts';
 import { readHaproxyLine, readNginxLine } from '../shared/storm/balancers.ts';
 import { lackOfDescriptors } from '../shared/storm/connections.ts';
@@ -13,10 +13,10 @@ import type { Figure, Result, Run } from '../shared/storm/definition.ts';
 import { all, atMost, must, none, shown, timed } from '../shared/storm/figures.ts';
 import { figureRows, summaryRows, toPage } from '../shared/storm/report.ts';
 import { hasFailed, judge, judgeStorm } from '../shared/storm/verdict.ts';
-import { startProcess } from './processes.ts';
+import { startProcess } from './support/processes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gateway-storm-test-'));
-const script = join(root, 'shared', 'storm', 'storm.ts');
+const script = join(root, 'shared', 'cli', 'storm.ts');
 const command = ['--import', 'tsx', script];
 
 afterAll(() => {

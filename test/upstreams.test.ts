@@ -229,7 +229,7 @@ describe('faults', () => {
 
 describe('npm run services', () => {
   function serve(...args: string[]) {
-    const child = spawn(process.execPath, ['--import', 'tsx', 'shared/upstreams/serve.ts', ...args], {
+    const child = spawn(process.execPath, ['--import', 'tsx', 'shared/cli/services.ts', ...args], {
       cwd: root,
     });
     return { child, stdout: text(child.stdout), stderr: text(child.stderr), closed: once(child, 'close') };

@@ -6,10 +6,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { listPhases, type Phase, root } from '../shared/cli/phases.ts';
 import { send, until } from '../shared/contract/harness/client.ts';
-import { spellOut, toCurl } from '../shared/kit/curl.ts';
-import { NotJudged, tryOut } from '../shared/kit/preflight.ts';
+import { spellOut, toCurl } from '../shared/kit/verify/curl.ts';
+import { NotJudged, tryOut } from '../shared/kit/verify/preflight.ts';
+import { listPhases, type Phase, root } from '../shared/repository/phases.ts';
 
 // Checks the verdicts of `npm run verify` about gateways that are known to be right, wrong, dead or silent.
 
@@ -38,7 +38,7 @@ function run(command: 'verify' | 'hint', words: string[]): Run {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(?:FORCE_COLOR|VITEST|NODE_ENV|GATEWAY)/.test(name),
   );
-  const child = spawn(process.execPath, ['--import', 'tsx', `shared/kit/${command}.ts`, ...words], {
+  const child = spawn(process.execPath, ['--import', 'tsx', `shared/cli/${command}.ts`, ...words], {
     cwd: root,
     env: Object.fromEntries(inherited),
     stdio: 'pipe',

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { curlAvailable } from '../shared/cli/record-command.ts';
-import { listRecordedFiles, rerunFile } from '../shared/cli/record-file.ts';
+import { curlAvailable } from '../shared/recordings/command.ts';
+import { listRecordedFiles, rerunFile } from '../shared/recordings/file.ts';
+import { startDemoServices } from '../shared/upstreams/demo-services.ts';
 
 const workshop = listRecordedFiles().filter((file) => file.endsWith('workshop.md'));
 
@@ -8,7 +9,7 @@ test.skipIf(!curlAvailable).each(workshop)(
   '%s shows what really happens',
   { timeout: 300_000 },
   async (file) => {
-    const { differences } = await rerunFile(file);
+    const { differences } = await rerunFile(file, startDemoServices);
     expect(differences, 'Next: npm run docs, then read what it changed.').toEqual([]);
   },
 );

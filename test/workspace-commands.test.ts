@@ -2,11 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readPhaseFiles } from '../shared/cli/phase-files.ts';
-import { listPhases, type Phase, root } from '../shared/cli/phases.ts';
-import { startPhase } from '../shared/cli/run-gateway.ts';
-import { findPorts } from '../shared/cli/run-ports.ts';
-import { everything, makeSandbox, type Sandbox } from './sandbox.ts';
+import { findPorts } from '../shared/process/consecutive-ports.ts';
+import { startPhase } from '../shared/process/gateway-process.ts';
+import { readPhaseFiles } from '../shared/repository/phase-files.ts';
+import { listPhases, type Phase, root } from '../shared/repository/phases.ts';
+import { everything, makeSandbox, type Sandbox } from './support/sandbox.ts';
 
 const phases = listPhases();
 const [first, , third] = phases as [Phase, Phase, Phase];
@@ -18,7 +18,7 @@ const saves = ({ folder }: Sandbox) => {
   return existsSync(path) ? readdirSync(path).sort() : [];
 };
 const learn = async (sandbox: Sandbox, ...words: string[]) => {
-  const result = await sandbox.kit('learn', words);
+  const result = await sandbox.run('learn', words);
   expect(result.stderr).toBe('');
   expect(result.code).toBe(0);
   return result.stdout;
@@ -107,10 +107,10 @@ describe.concurrent('npm run learn', () => {
       await gateway.stop();
     }
 
-    const same = await sandbox.kit('learn', ['2']);
+    const same = await sandbox.run('learn', ['2']);
     expect(same.code).toBe(1);
     expect(same.stderr).toContain('Your workspace is for phase 2 already.');
-    const leap = await sandbox.kit('learn', ['4', '--from', 'mine']);
+    const leap = await sandbox.run('learn', ['4', '--from', 'mine']);
     expect(leap.code).toBe(1);
     expect(leap.stderr).toContain('Your workspace is for phase 2, but --from mine needs one for phase 3.');
     expect(saves(sandbox)).toEqual([]);
@@ -171,7 +171,7 @@ describe.concurrent('npm run learn', () => {
     { words: ['2', '3'], message: 'Did not expect "3".' },
   ])('refuses $words without a stack, and makes nothing', async ({ words, message }, { expect }) => {
     const sandbox = learnerRoom();
-    const { code, stdout, stderr } = await sandbox.kit('learn', words);
+    const { code, stdout, stderr } = await sandbox.run('learn', words);
     expect(code).toBe(1);
     expect(stdout).toBe('');
     expect(stderr).toContain(message);
@@ -187,7 +187,7 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     const sandbox = learnerRoom();
     await learn(sandbox, '3');
     sandbox.write('workspace/my-limiter.ts', 'export const mine = true;\n');
-    const { code, stdout } = await sandbox.kit('compare');
+    const { code, stdout } = await sandbox.run('compare');
     expect(code).toBe(0);
     expect(stdout).toMatch(
       /^From workspace to phases\/3-rate-limiting\n\n {2}differs +access-log\.ts +\+\d+\n {2}differs +config\.ts +\+\d+ -\d+\n/,
@@ -201,15 +201,15 @@ describe.concurrent('npm run compare, rescue and reset', () => {
       'Next: npm run verify -- 3, or copy a file of the reference: npm run rescue -- 3 ',
     );
 
-    const one = await sandbox.kit('compare', ['config.ts', '--stat']);
+    const one = await sandbox.run('compare', ['config.ts', '--stat']);
     expect(one.stdout).toMatch(/ {2}differs +config\.ts/);
     expect(one.stdout).not.toMatch(/my-limiter|@@/);
-    expect((await sandbox.kit('compare', ['2'])).stdout).toContain('Next: npm run compare -- 3');
-    const unknown = await sandbox.kit('compare', ['3', 'none.ts']);
+    expect((await sandbox.run('compare', ['2'])).stdout).toContain('Next: npm run compare -- 3');
+    const unknown = await sandbox.run('compare', ['3', 'none.ts']);
     expect(unknown.code).toBe(1);
     expect(unknown.stderr).toContain('Neither the workspace nor the reference has a file "none.ts".');
 
-    const fresh = await sandbox.kit('rescue', ['3', 'phases/3-rate-limiting/redis.ts']);
+    const fresh = await sandbox.run('rescue', ['3', 'phases/3-rate-limiting/redis.ts']);
     expect(fresh.stdout).toContain('workspace/redis.ts is now the file of 3-rate-limiting.\n');
     expect(fresh.stdout).toContain(
       'It needs fixed-window.lua, which you do not have: npm run rescue -- 3 fixed-window.lua\n',
@@ -221,29 +221,29 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     expect(saves(sandbox)).toEqual([]);
 
     sandbox.write('workspace/gateway.ts', '// mine\n');
-    const replaced = await sandbox.kit('rescue', ['3', 'gateway.ts']);
+    const replaced = await sandbox.run('rescue', ['3', 'gateway.ts']);
     const [save = ''] = saves(sandbox);
     expect(replaced.stdout).toContain(`Yours was saved as workspace-saves/${save}/gateway.ts\n`);
     expect(sandbox.read(`workspace-saves/${save}/gateway.ts`)).toBe('// mine\n');
     expect(sandbox.read('workspace/gateway.ts')).toBe(readPhaseFiles(third.folder).get('gateway.ts'));
-    const again = await sandbox.kit('rescue', ['3', 'workspace/gateway.ts']);
+    const again = await sandbox.run('rescue', ['3', 'workspace/gateway.ts']);
     expect(again.stdout).toBe(
       'workspace/gateway.ts is already the file of 3-rate-limiting. Nothing was written.\n',
     );
-    const outside = await sandbox.kit('rescue', ['3', '../2-client-identity/config.ts']);
+    const outside = await sandbox.run('rescue', ['3', '../2-client-identity/config.ts']);
     expect(outside.stderr).toContain(
       '3-rate-limiting has no file "../2-client-identity/config.ts". It has: README.md',
     );
 
     rmSync(join(sandbox.folder, 'workspace', 'my-limiter.ts'));
     for (const [path, text] of readPhaseFiles(third.folder)) sandbox.write(`workspace/${path}`, text);
-    const done = await sandbox.kit('compare', ['3']);
+    const done = await sandbox.run('compare', ['3']);
     expect(done.stdout).toMatch(
       /^From workspace to phases\/3-rate-limiting\n\n {2}\d+ files are the same\.\n\nNothing differs/,
     );
 
     sandbox.write('workspace/.phase', 'nine\n');
-    expect((await sandbox.kit('compare')).stderr).toContain(
+    expect((await sandbox.run('compare')).stderr).toContain(
       'workspace/.phase contains "nine", which is not a phase.',
     );
   });
@@ -252,32 +252,32 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     const sandbox = learnerRoom();
     await learn(sandbox, '2');
     const clean = sandbox.read('workspace/gateway.ts');
-    expect((await sandbox.kit('reset', ['--list'])).stdout).toContain(
+    expect((await sandbox.run('reset', ['--list'])).stdout).toContain(
       'No copy of a workspace was saved yet.',
     );
 
     sandbox.write('workspace/gateway.ts', '// mine\n');
     sandbox.write('workspace/node_modules/x/index.js', '');
-    const reset = await sandbox.kit('reset');
+    const reset = await sandbox.run('reset');
     expect(reset.code).toBe(0);
     expect(reset.stdout).toContain('workspace/ is ready for 2-client-identity: a copy of 1-routing.');
     expect(sandbox.read('workspace/gateway.ts')).toBe(clean);
     const [name = ''] = saves(sandbox);
     expect(reset.stdout).toContain(`Your files were saved in workspace-saves/${name}.`);
     expect(existsSync(join(sandbox.folder, 'workspace-saves', name, 'node_modules'))).toBe(false);
-    const list = await sandbox.kit('reset', ['--list']);
+    const list = await sandbox.run('reset', ['--list']);
     expect(list.stdout).toMatch(new RegExp(`^ {2}${name} {3}\\d+ files\n\n`));
 
     sandbox.write('workspace/gateway.ts', '// later\n');
-    const restore = await sandbox.kit('reset', ['--restore', name]);
+    const restore = await sandbox.run('reset', ['--restore', name]);
     expect(restore.stdout).toContain(`workspace/ was restored from ${name}.\nNext: npm run verify -- 2\n`);
     expect(sandbox.read('workspace/gateway.ts')).toBe('// mine\n');
     const later = saves(sandbox).find((each) => each !== name) ?? '';
     expect(sandbox.read(`workspace-saves/${later}/gateway.ts`)).toBe('// later\n');
 
-    await sandbox.kit('reset', ['--restore', 'last']);
+    await sandbox.run('reset', ['--restore', 'last']);
     expect(sandbox.read('workspace/gateway.ts')).toBe('// later\n');
-    const mine = await sandbox.kit('reset', ['--from', 'mine']);
+    const mine = await sandbox.run('reset', ['--from', 'mine']);
     expect(mine.stderr).toContain('--from takes reference or empty, not "mine".');
     expect(saves(sandbox)).toHaveLength(3);
   });
@@ -296,7 +296,7 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     },
   ])('$command $words is refused without a workspace', async ({ command, words, message }, { expect }) => {
     const sandbox = learnerRoom();
-    const { code, stdout, stderr } = await sandbox.kit(command, words);
+    const { code, stdout, stderr } = await sandbox.run(command, words);
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toContain(message);
     expect(stderr).not.toMatch(/^ +at /m);
@@ -308,7 +308,7 @@ describe.concurrent('npm run compare, rescue and reset', () => {
   ])('a file in the place of $path has its cure', async ({ path, command, words }, { expect }) => {
     const sandbox = learnerRoom();
     sandbox.write(path, '');
-    const { code, stderr } = await sandbox.kit(command, words);
+    const { code, stderr } = await sandbox.run(command, words);
     expect(code).toBe(1);
     expect(stderr).toMatch(new RegExp(`${path} is a file, but must be a folder\\. Next: move it away`));
     expect(stderr).not.toMatch(/^ +at /m);
@@ -332,7 +332,7 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     const [save = ''] = saves(sandbox);
     expect(save).toMatch(/^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_phase-1$/);
     expect(sandbox.read(`workspace-saves/${save}/notes.txt`)).toBe('mine');
-    await sandbox.kit('rescue', ['2', 'identify.ts']);
+    await sandbox.run('rescue', ['2', 'identify.ts']);
     expect((await sandbox.git('status', '--porcelain')).stdout).toBe('');
   });
 });

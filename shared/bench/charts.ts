@@ -1,7 +1,7 @@
 import * as echarts from 'echarts';
+import { median } from '../metrics/statistics.ts';
 import type { Measured } from './measure.ts';
 import { cpuOf, figures } from './results.ts';
-import { median } from './statistics.ts';
 
 /** Each chart is drawn for the light and for the dark colour scheme of a page. */
 export const THEMES = ['light', 'dark'] as const;

@@ -1,6 +1,6 @@
+import { median, noise } from '../metrics/statistics.ts';
 import { compare, cpuOf, figures, find, type Results } from './results.ts';
 import { SAME_AGAIN } from './scenarios.ts';
-import { median, noise } from './statistics.ts';
 
 /** A goal: a ratio that must not exceed the limit. */
 interface Goal {

@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CliError } from '../cli/cli-error.ts';
+import type { Answers } from '../process/load-answers.ts';
+import { onPath, scratch, startBenchProcess } from '../process/programs.ts';
+import { CliError } from '../terminal/cli-error.ts';
 import { peersFolder, peersInstalled } from './peers.ts';
-import { onPath, scratch, startBenchProcess } from './processes.ts';
 
 /** Requests of one kind, sent for `seconds`. */
 export interface Load {
@@ -14,19 +15,6 @@ export interface Load {
   seconds: number;
   /** Requests per second, sent whether or not earlier ones were answered. Without it, a connection waits for each response. */
   rate?: number;
-}
-
-/** The result of a load. `bytes` counts what the client received. */
-export interface Answers {
-  requests: number;
-  seconds: number;
-  bytes: number;
-  /** Failed connections and requests without a response. */
-  errors: number;
-  non2xx: number;
-  p50Ms: number;
-  p99Ms: number;
-  p999Ms: number;
 }
 
 const autocannon = join(peersFolder, 'node_modules', 'autocannon', 'autocannon.js');
@@ -50,7 +38,7 @@ async function sendToOne(url: string, load: Load): Promise<Answers> {
   const { method, headers, bodyBytes, connections, seconds } = load;
   const fields = Object.entries(headers);
   if (load.rate !== undefined) {
-    const script = join(import.meta.dirname, 'open-loop.ts');
+    const script = join(import.meta.dirname, '..', 'process', 'open-loop.ts');
     const order = JSON.stringify({ url, headers, connections, seconds, rate: load.rate });
     return JSON.parse(
       await startBenchProcess({ command: 'node', args: ['--import', 'tsx', script, order] }).finished,

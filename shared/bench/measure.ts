@@ -1,7 +1,8 @@
 import { get } from 'node:http';
-import { cpuMicroseconds, memoryBytes } from './cpu.ts';
-import { type Answers, type Load, sendLoad } from './load.ts';
-import { type BenchProcess, becomesReady } from './processes.ts';
+import { cpuMicroseconds, memoryBytes } from '../process/cpu.ts';
+import type { Answers } from '../process/load-answers.ts';
+import { type BenchProcess, becomesReady } from '../process/programs.ts';
+import { type Load, sendLoad } from './load.ts';
 import type { BenchSubject } from './subjects.ts';
 import type { Surroundings } from './surroundings.ts';
 

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { startBenchProcess } from './processes.ts';
+import { startBenchProcess } from '../process/programs.ts';
 
 /** The folder of the npm peers. It has its own package.json, so `npm ci` in the root does not install them. */
 export const peersFolder = join(import.meta.dirname, 'peers');

@@ -1,13 +1,14 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from '../cli/phases.ts';
+import { median } from '../metrics/statistics.ts';
+import { root } from '../repository/phases.ts';
+import { toMarkdown } from '../terminal/table.ts';
 import { cpuChart, THEMES } from './charts.ts';
 import { explanations } from './explanations.ts';
 import { type Judged, judgeGoals, spreadOf } from './goals.ts';
 import { compare, cpuOf, figures, find, type Results } from './results.ts';
 import { type Found, scenarios } from './scenarios.ts';
-import { median } from './statistics.ts';
-import { tabulate, toMarkdown } from './tables.ts';
+import { tabulate } from './tables.ts';
 
 /** Writes docs/costs.md and its charts, and returns the paths. */
 export function writeReport(results: Results): string[] {

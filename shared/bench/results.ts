@@ -1,8 +1,8 @@
 import { arch, cpus, release, totalmem, type } from 'node:os';
+import { ratios } from '../metrics/statistics.ts';
+import { canPin } from '../process/programs.ts';
 import type { Measured, Slice } from './measure.ts';
-import { canPin } from './processes.ts';
 import type { Found } from './scenarios.ts';
-import { ratios } from './statistics.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** One run of the benchmark, with every slice it took: what --json writes and --from reads. */

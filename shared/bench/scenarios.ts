@@ -1,6 +1,6 @@
+import { summariseValues } from '../metrics/statistics.ts';
 import type { Load } from './load.ts';
 import { type Measured, measure, type Plan } from './measure.ts';
-import { summariseValues } from './statistics.ts';
 import {
   type BenchSubject,
   bareNode,

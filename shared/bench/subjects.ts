@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CliError } from '../cli/cli-error.ts';
-import { listPhases } from '../cli/phases.ts';
-import { freePort } from '../contract/harness/free-port.ts';
+import { freePort } from '../process/free-port.ts';
+import { type BenchProcess, GATEWAY_CORE, onPath, scratch, startBenchProcess } from '../process/programs.ts';
+import { listPhases } from '../repository/phases.ts';
+import { CliError } from '../terminal/cli-error.ts';
 import type { Load } from './load.ts';
 import { peersFolder } from './peers.ts';
-import { type BenchProcess, GATEWAY_CORE, onPath, scratch, startBenchProcess } from './processes.ts';
 import { type Surroundings, startNginx } from './surroundings.ts';
 
 /** A program that is measured: how to start it, and its additions to the load of the scenario. */

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { freePort } from '../contract/harness/free-port.ts';
-import { type BenchProcess, becomesReady, onPath, scratch, startBenchProcess } from './processes.ts';
+import { freePort } from '../process/free-port.ts';
+import { type BenchProcess, becomesReady, onPath, scratch, startBenchProcess } from '../process/programs.ts';
 
 /** What all subjects share: two services to forward to, and one Redis. */
 export interface Surroundings {

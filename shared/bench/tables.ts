@@ -1,7 +1,7 @@
+import { median, ratios, summariseValues } from '../metrics/statistics.ts';
 import type { Measured, Slice } from './measure.ts';
 import { cpuOf, figures } from './results.ts';
 import type { Column } from './scenarios.ts';
-import { median, ratios, summariseValues } from './statistics.ts';
 import { bareNode, nginx } from './subjects.ts';
 
 const MB = 1024 * 1024;
@@ -59,24 +59,4 @@ function number(value: number): string {
   if (!Number.isFinite(value) || value === 0) return '–';
   if (value >= 1000) return Math.round(value).toLocaleString('en');
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
-}
-
-/** The rows as a table for the terminal. */
-export function toText(rows: string[][]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) => {
-      const cells = row.map((cell, i) =>
-        i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0),
-      );
-      return `  ${cells.join('  ')}`.trimEnd();
-    })
-    .join('\n');
-}
-
-/** The rows as a table for Markdown. */
-export function toMarkdown([head = [], ...rows]: string[][]): string {
-  const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
-  const rule = line(head.map((_, i) => (i === 0 ? '---' : '---:')));
-  return [line(head), rule, ...rows.map(line)].join('\n');
 }

@@ -1,9 +1,9 @@
-import { readArguments } from './arguments.ts';
-import { CliError, runCommand } from './cli-error.ts';
-import { colour } from './colour.ts';
-import { byReadingOrder, formatChange, listChanges } from './diff-text.ts';
-import { comparePhases, type FileChange, inheritedLines } from './phase-diff.ts';
-import { findPhase, listPhases, type Phase } from './phases.ts';
+import { byReadingOrder, formatChange, listChanges } from '../repository/diff-text.ts';
+import { comparePhases, type FileChange, inheritedLines } from '../repository/phase-diff.ts';
+import { findPhase, listPhases, type Phase } from '../repository/phases.ts';
+import { readArguments } from '../terminal/arguments.ts';
+import { CliError, runCommand } from '../terminal/cli-error.ts';
+import { colour } from '../terminal/colour.ts';
 
 const usage = `npm run diff -- [FROM] [TO] [options]
 

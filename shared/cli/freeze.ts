@@ -1,11 +1,11 @@
 import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { buildHistory, listIds } from '../kit/phase-history.ts';
-import { readArguments } from './arguments.ts';
-import { CliError, runCommand } from './cli-error.ts';
-import { hashPhase, readLock, writeLock } from './phase-hash.ts';
-import { findPhase, listPhases, root } from './phases.ts';
+import { buildHistory, listIds } from '../kit/history/phase-history.ts';
+import { hashPhase, readLock, writeLock } from '../repository/phase-hash.ts';
+import { findPhase, listPhases, root } from '../repository/phases.ts';
+import { readArguments } from '../terminal/arguments.ts';
+import { CliError, runCommand } from '../terminal/cli-error.ts';
 
 const usage = `npm run freeze -- PHASE --why "REASON"
 

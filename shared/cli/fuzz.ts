@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { readArguments } from './arguments.ts';
-import { CliError, runCommand } from './cli-error.ts';
-import { readNumber, refuseWords } from './option-values.ts';
-import { findPhase, listPhases, root } from './phases.ts';
+import { findPhase, listPhases, root } from '../repository/phases.ts';
+import { readArguments } from '../terminal/arguments.ts';
+import { CliError, runCommand } from '../terminal/cli-error.ts';
+import { readNumber, refuseWords } from '../terminal/option-values.ts';
 
 const defaultMinutes = 10;
 

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readArguments } from './arguments.ts';
-import { CliError, runCommand } from './cli-error.ts';
-import { refuseWords } from './option-values.ts';
+import { readArguments } from '../terminal/arguments.ts';
+import { CliError, runCommand } from '../terminal/cli-error.ts';
+import { refuseWords } from '../terminal/option-values.ts';
 
 const usage = `npm run key -- NAME
 

@@ -1,7 +1,7 @@
-import { readArguments } from './arguments.ts';
-import { CliError, runCommand } from './cli-error.ts';
-import { climbLadder } from './climb-ladder.ts';
-import { formatGrid, formatMarkdown } from './ladder-grid.ts';
+import { climbLadder } from '../ladder/climb.ts';
+import { formatGrid, formatMarkdown } from '../ladder/grid.ts';
+import { readArguments } from '../terminal/arguments.ts';
+import { CliError, runCommand } from '../terminal/cli-error.ts';
 
 const usage = `npm run ladder -- [options]
 

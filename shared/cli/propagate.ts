@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readArguments } from './arguments.ts';
-import { CliError, runCommand } from './cli-error.ts';
-import { git } from './git.ts';
-import { readPhaseFiles } from './phase-files.ts';
-import { findPhase, listPhases, type Phase } from './phases.ts';
+import { git } from '../repository/git.ts';
+import { readPhaseFiles } from '../repository/phase-files.ts';
+import { findPhase, listPhases, type Phase } from '../repository/phases.ts';
+import { readArguments } from '../terminal/arguments.ts';
+import { CliError, runCommand } from '../terminal/cli-error.ts';
 
 const usage = `npm run propagate -- PHASE FILE
 

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { runCommand } from './cli-error.ts';
-import { listPairs } from './pairs.ts';
-import { findPhase, listPhases, root } from './phases.ts';
+import { listPairs } from '../repository/pairs.ts';
+import { findPhase, listPhases, root } from '../repository/phases.ts';
+import { runCommand } from '../terminal/cli-error.ts';
 
 // npm run test:phase:N runs the suites that phase N must pass. Further words go to vitest, such as -t "a test name".
 function main(): void {

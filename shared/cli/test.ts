@@ -1,17 +1,17 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { climbLadder } from '../ladder/climb.ts';
+import { formatGrid } from '../ladder/grid.ts';
 import { huntMutants } from '../mutants/hunt.ts';
 import { findProblem } from '../mutants/kill-table.ts';
 import { listMutants } from '../mutants/mutant.ts';
 import { isQuick } from '../mutants/quick-mutants.ts';
 import type { MutantVerdict } from '../mutants/verdict.ts';
-import { runCommand } from './cli-error.ts';
-import { climbLadder } from './climb-ladder.ts';
-import { colour } from './colour.ts';
-import { formatGrid } from './ladder-grid.ts';
-import { listPhases, root } from './phases.ts';
-import { type Counts, formatCounts, runProjects, sum } from './run-projects.ts';
-import { checkAllTypes } from './type-check.ts';
+import { type Counts, formatCounts, runProjects, sum } from '../process/vitest.ts';
+import { listPhases, root } from '../repository/phases.ts';
+import { checkAllTypes } from '../repository/type-check.ts';
+import { runCommand } from '../terminal/cli-error.ts';
+import { colour } from '../terminal/colour.ts';
 
 // npm test runs all checks, the fastest ones first. The last line counts the tests. Each type check, the lint check,
 // each pair of the ladder that must fail, and each mutant count as one test.

@@ -1,5 +1,5 @@
-import { runCommand } from './cli-error.ts';
-import { checkAllTypes } from './type-check.ts';
+import { checkAllTypes } from '../repository/type-check.ts';
+import { runCommand } from '../terminal/cli-error.ts';
 
 // npm run types
 async function main(): Promise<void> {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../process/free-port.ts';
 import { type Answer, expectProblem, send } from './harness/client.ts';
-import { freePort } from './harness/free-port.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
 

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../process/free-port.ts';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { connect, expectProblem, send, sendRaw, until } from './harness/client.ts';
-import { freePort } from './harness/free-port.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
 

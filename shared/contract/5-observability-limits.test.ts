@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../process/free-port.ts';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { expectProblem, send } from './harness/client.ts';
-import { freePort } from './harness/free-port.ts';
 import { configFor, type Gateway } from './harness/gateway.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
 

@@ -1,10 +1,10 @@
 import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Metrics, parseMetrics } from '../metrics/prometheus-text.ts';
 import { type Admin, openMetrics, startObserved } from './harness/admin.ts';
 import { connect, expectProblem, type SendOptions, send, sendRaw, until } from './harness/client.ts';
 import { slowMs, startFaultyService } from './harness/faulty-service.ts';
 import { configFor, type Gateway, level } from './harness/gateway.ts';
-import { type Metrics, parseMetrics } from './harness/prometheus-text.ts';
 import { checkMetrics, promtoolAvailable } from './harness/promtool.ts';
 import { joinTenants, makeTenants, type Tenant, type Tenants } from './harness/tenants.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Metrics } from '../metrics/prometheus-text.ts';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { connect, send, until } from './harness/client.ts';
 import { configFor, type Gateway } from './harness/gateway.ts';
-import type { Metrics } from './harness/prometheus-text.ts';
 import { type RedisServer, redisAvailable, startRedis } from './harness/redis.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
 

@@ -1,4 +1,4 @@
-import type { Sample } from '../contract/harness/prometheus-text.ts';
+import type { Sample } from '../metrics/prometheus-text.ts';
 import type { Scrape } from './scrape.ts';
 
 const startTime = 'process_start_time_seconds';

@@ -1,6 +1,6 @@
-import { CliError } from '../cli/cli-error.ts';
-import type { Sample } from '../contract/harness/prometheus-text.ts';
-import { parseExposition } from './exposition.ts';
+import { parseExposition } from '../metrics/exposition.ts';
+import type { Sample } from '../metrics/prometheus-text.ts';
+import { CliError } from '../terminal/cli-error.ts';
 
 /** A monotonic clock for the time between two scrapes, and the time of day. */
 export interface Clock {

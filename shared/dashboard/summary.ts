@@ -1,5 +1,5 @@
-import type { Sample } from '../contract/harness/prometheus-text.ts';
-import { type Bucket, histogramQuantile } from './quantile.ts';
+import type { Sample } from '../metrics/prometheus-text.ts';
+import { type Bucket, histogramQuantile } from '../metrics/quantile.ts';
 import type { Scrape } from './scrape.ts';
 import { increases, valueNamed } from './scrape-window.ts';
 

@@ -1,4 +1,4 @@
-import { CliError } from '../cli/cli-error.ts';
+import { CliError } from '../terminal/cli-error.ts';
 import { type DrillResponse, slowest, tally } from './runner/client.ts';
 import type { Drill } from './runner/definition.ts';
 import type { Scene } from './runner/scene.ts';

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Phase } from '../cli/phases.ts';
+import type { Phase } from '../repository/phases.ts';
 import { listMutants, type Mutant } from './mutant.ts';
 import { mutantsFolder } from './mutants-folder.ts';
 

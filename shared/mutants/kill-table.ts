@@ -1,4 +1,4 @@
-import { colour } from '../cli/colour.ts';
+import { colour } from '../terminal/colour.ts';
 import type { MutantVerdict } from './verdict.ts';
 
 /** A block per phase: its mutants, their stories, and the tests that caught them. */

@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { applyPatch, parsePatch } from 'diff';
-import { CliError } from '../cli/cli-error.ts';
-import { readPhaseFiles, readText } from '../cli/phase-files.ts';
-import type { Phase } from '../cli/phases.ts';
+import { readPhaseFiles, readText } from '../repository/phase-files.ts';
+import type { Phase } from '../repository/phases.ts';
+import { CliError } from '../terminal/cli-error.ts';
 
 /** A test of the contract that must fail. */
 export interface Expectation {

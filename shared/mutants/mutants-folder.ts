@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from '../cli/phases.ts';
+import { root } from '../repository/phases.ts';
 
 /** Absolute path of the folder for running mutants and for the data that `npm run break` stores; git ignores it. */
 export const mutantsFolder = join(root, '.mutants');

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { memoryBytes } from '../bench/cpu.ts';
-import { until } from '../contract/harness/until.ts';
+import { memoryBytes } from '../process/cpu.ts';
+import { until } from '../process/until.ts';
 import { kindsOfAbort, oneClient } from './abort-clients.ts';
 import { lackOfDescriptors } from './connections.ts';
 import type { Figure, Storm } from './definition.ts';

@@ -1,10 +1,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BenchProcess, becomesReady, scratch, startBenchProcess } from '../bench/processes.ts';
-import { ask } from '../cli/ask.ts';
-import { readText } from '../cli/phase-files.ts';
-import { root } from '../cli/phases.ts';
-import { freePort } from '../contract/harness/free-port.ts';
+import { ask } from '../process/ask.ts';
+import { freePort } from '../process/free-port.ts';
+import { type BenchProcess, becomesReady, scratch, startBenchProcess } from '../process/programs.ts';
+import { readText } from '../repository/phase-files.ts';
+import { root } from '../repository/phases.ts';
 import type { Program } from './versions.ts';
 
 /** The ports of a gateway behind a balancer. */

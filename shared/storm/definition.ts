@@ -1,4 +1,4 @@
-import type { Lateness } from '../bench/lateness.ts';
+import type { Lateness } from '../process/lateness.ts';
 import type { Subject } from './gateway.ts';
 
 /** One figure of a storm: what must hold, what was measured, and whether it holds. */

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import type net from 'node:net';
-import { ask } from '../cli/ask.ts';
-import { until } from '../contract/harness/until.ts';
+import { ask } from '../process/ask.ts';
+import { until } from '../process/until.ts';
 import { open } from './connections.ts';
 import type { Storm } from './definition.ts';
 import { atMost, must, none, shown, timed } from './figures.ts';

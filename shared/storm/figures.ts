@@ -1,4 +1,4 @@
-import type { Lateness } from '../bench/lateness.ts';
+import type { Lateness } from '../process/lateness.ts';
 import type { Figure } from './definition.ts';
 
 type Timed = Pick<Figure, 'timed'>;

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
-import { memoryBytes } from '../bench/cpu.ts';
-import { until } from '../contract/harness/until.ts';
+import { memoryBytes } from '../process/cpu.ts';
+import { until } from '../process/until.ts';
 import { type Gateway, isHealthy, memoryFile, type Subject } from './gateway.ts';
 
 const CALM_MS = 30;

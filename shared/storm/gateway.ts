@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BenchProcess, becomesReady, scratch, startBenchProcess } from '../bench/processes.ts';
-import { ask } from '../cli/ask.ts';
-import type { Phase } from '../cli/phases.ts';
-import { freePort } from '../contract/harness/free-port.ts';
+import { ask } from '../process/ask.ts';
+import { freePort } from '../process/free-port.ts';
+import { type BenchProcess, becomesReady, scratch, startBenchProcess } from '../process/programs.ts';
+import type { Phase } from '../repository/phases.ts';
 
 /** The gateway under test. */
 export interface Subject {

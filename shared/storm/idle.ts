@@ -1,5 +1,5 @@
-import { memoryBytes } from '../bench/cpu.ts';
-import { worstLateness } from '../bench/lateness.ts';
+import { memoryBytes } from '../process/cpu.ts';
+import { worstLateness } from '../process/lateness.ts';
 import { asksHealth, inWaves, lackOfDescriptors, open } from './connections.ts';
 import type { Storm } from './definition.ts';
 import { all, atMost, must, shown, withUnit } from './figures.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Pool } from 'undici';
-import { until } from '../contract/harness/until.ts';
+import { until } from '../process/until.ts';
 
 /** The limit of each client. */
 export const LIMIT = 20;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import type { Lateness } from '../bench/lateness.ts';
-import type { Answers } from '../bench/load.ts';
-import { startBenchProcess } from '../bench/processes.ts';
+import type { Lateness } from '../process/lateness.ts';
+import type { Answers } from '../process/load-answers.ts';
+import { startBenchProcess } from '../process/programs.ts';
 import type { Figure } from './definition.ts';
 import { atMost, none, timed } from './figures.ts';
 
@@ -10,7 +10,7 @@ export type Others = Answers & { lateness: Lateness };
 
 const RATE = 200;
 const CONNECTIONS = 20;
-const script = join(import.meta.dirname, '..', 'bench', 'open-loop.ts');
+const script = join(import.meta.dirname, '..', 'process', 'open-loop.ts');
 
 /** Sends requests of other clients at a fixed rate, from a process of its own. The first second is not counted. */
 export async function askOthers(url: string, seconds: number): Promise<Others> {

@@ -1,8 +1,8 @@
 import net, { type AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePort } from '../contract/harness/free-port.ts';
-import { type RedisServer, startRedis } from '../contract/harness/redis-process.ts';
-import { until } from '../contract/harness/until.ts';
+import { freePort } from '../process/free-port.ts';
+import { type RedisServer, startRedis } from '../process/redis-process.ts';
+import { until } from '../process/until.ts';
 
 /** A primary, its replica, and a relay that leads to one of them. */
 export interface Servers {

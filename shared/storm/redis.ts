@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Lateness, watchLateness, worstLateness } from '../bench/lateness.ts';
+import { type Lateness, watchLateness, worstLateness } from '../process/lateness.ts';
 import type { Figure, Storm, Surroundings } from './definition.ts';
 import { atMost, none, shown, timed } from './figures.ts';
 import { type Gateway, startGateway, startService } from './gateway.ts';

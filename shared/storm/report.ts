@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { toMarkdown } from '../bench/tables.ts';
+import { toMarkdown } from '../terminal/table.ts';
 import type { Result, Run, Storm } from './definition.ts';
 import { judge, judgeStorm } from './verdict.ts';
 

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePort } from '../contract/harness/free-port.ts';
+import { freePort } from '../process/free-port.ts';
 import { type Ports, startHaproxy, startNginxBalancer } from './balancers.ts';
 import { CALLERS, Callers, type Lost } from './callers.ts';
 import type { Figure, Storm, Surroundings } from './definition.ts';

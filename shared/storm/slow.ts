@@ -1,5 +1,5 @@
 import type net from 'node:net';
-import { worstLateness } from '../bench/lateness.ts';
+import { worstLateness } from '../process/lateness.ts';
 import { inWaves, lackOfDescriptors, open } from './connections.ts';
 import type { Storm } from './definition.ts';
 import { none, shown } from './figures.ts';

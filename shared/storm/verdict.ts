@@ -1,4 +1,4 @@
-import type { Lateness } from '../bench/lateness.ts';
+import type { Lateness } from '../process/lateness.ts';
 import type { Figure, Result } from './definition.ts';
 
 /** `disturbed`: the machine was too busy to judge a figure of time. Empty: the figure is only shown. */

@@ -1,10 +1,8 @@
-import { CliError } from '../cli/cli-error.ts';
+import type { DemoPorts } from '../repository/demo-ports.ts';
+import { CliError } from '../terminal/cli-error.ts';
 import { type DemoService, startDemoService } from './demo-service.ts';
 import { inventory } from './inventory.ts';
 import { orders } from './orders.ts';
-
-/** The default ports of the services. Every gateway.json uses them. */
-export const defaultPorts = { inventory: 4001, orders: 4002 };
 
 const resourcesOf = { inventory, orders };
 
@@ -16,7 +14,7 @@ export interface DemoServices {
 }
 
 /** Starts both demo services. When a port is in use, it throws a CliError that names the option for another port. */
-export async function startDemoServices(ports: typeof defaultPorts, host?: string): Promise<DemoServices> {
+export async function startDemoServices(ports: DemoPorts, host?: string): Promise<DemoServices> {
   const first = await startOneDemoService('inventory', ports.inventory, host);
   try {
     const second = await startOneDemoService('orders', ports.orders, host);
@@ -35,7 +33,7 @@ export async function startDemoServices(ports: typeof defaultPorts, host?: strin
 
 /** Starts one demo service. Throws the same CliError. */
 export async function startOneDemoService(
-  name: keyof typeof defaultPorts,
+  name: keyof DemoPorts,
   port: number,
   host = '127.0.0.1',
 ): Promise<DemoService> {

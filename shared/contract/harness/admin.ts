@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
+import { type Metrics, parseMetrics, type Sample } from '../../metrics/prometheus-text.ts';
 import { type Answer, send } from './client.ts';
 import { type Gateway, type GatewayConfig, startGateway } from './gateway.ts';
-import { type Metrics, parseMetrics, type Sample } from './prometheus-text.ts';
 
 /** The admin listener of a gateway. */
 export interface Admin {

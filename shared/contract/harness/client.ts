@@ -3,11 +3,11 @@ import http from 'node:http';
 import net from 'node:net';
 import { Readable } from 'node:stream';
 import { expect } from 'vitest';
-import { type Answer, answerOf, answersIn } from './answers.ts';
-import { until } from './until.ts';
+import { type Answer, answerOf, answersIn } from '../../process/http-answers.ts';
+import { until } from '../../process/until.ts';
 
-export { type Answer, answersIn } from './answers.ts';
-export { settled, until } from './until.ts';
+export { type Answer, answersIn } from '../../process/http-answers.ts';
+export { settled, until } from '../../process/until.ts';
 
 interface Address {
   host: string;

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll } from 'vitest';
-import { freePort } from './free-port.ts';
-import { gatewayStarted, type StartedGateway } from './gateway-started.ts';
+import { freePort } from '../../process/free-port.ts';
+import { gatewayStarted, type StartedGateway } from '../../process/gateway-started.ts';
 
 const loopback = '127.0.0.1';
 const startBudgetMs = 25_000;

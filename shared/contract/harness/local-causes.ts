@@ -4,9 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type http from 'node:http';
 import net from 'node:net';
 import { afterAll } from 'vitest';
+import { until } from '../../process/until.ts';
 import { type Answer, answersIn, connect, send } from './client.ts';
 import type { Gateway } from './gateway.ts';
-import { until } from './until.ts';
 
 /** Trouble of the gateway itself, made for real, while its services are healthy. */
 

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll } from 'vitest';
+import { freePort } from '../../process/free-port.ts';
+import { until } from '../../process/until.ts';
 import { send } from './client.ts';
-import { freePort } from './free-port.ts';
-import { until } from './until.ts';
 
 /** True when nginx is on PATH; with CI=true its absence is an error. */
 export const nginxAvailable = findNginx();

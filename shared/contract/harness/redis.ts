@@ -1,7 +1,7 @@
 import { afterAll } from 'vitest';
-import { endEveryRedis, isRedisOnPath } from './redis-process.ts';
+import { endEveryRedis, isRedisOnPath } from '../../process/redis-process.ts';
 
-export { type RedisServer, startRedis } from './redis-process.ts';
+export { type RedisServer, startRedis } from '../../process/redis-process.ts';
 
 /** True when a redis-server binary is on PATH; with CI=true its absence is an error. */
 export const redisAvailable = findRedis();

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
-import { readText } from '../../cli/phase-files.ts';
-import { findPhase, root } from '../../cli/phases.ts';
+import { readText } from '../../repository/phase-files.ts';
+import { findPhase, root } from '../../repository/phases.ts';
 
 /** A line of code, found by a text that occurs exactly once in its file. A line number would be wrong after an edit. */
 export interface CodeMark {

@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CliError } from '../../cli/cli-error.ts';
-import { findPhase } from '../../cli/phases.ts';
-import { type GatewayProcess, startPhase } from '../../cli/run-gateway.ts';
-import { freePort } from '../../contract/harness/free-port.ts';
-import { until } from '../../contract/harness/until.ts';
+import { freePort } from '../../process/free-port.ts';
+import { type GatewayProcess, startPhase } from '../../process/gateway-process.ts';
+import { until } from '../../process/until.ts';
+import { findPhase } from '../../repository/phases.ts';
+import { CliError } from '../../terminal/cli-error.ts';
 import { type Client, clientOf } from './client.ts';
 import type { Service } from './service.ts';
 

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { CliError } from '../../cli/cli-error.ts';
+import { CliError } from '../../terminal/cli-error.ts';
 import type { Drill } from './definition.ts';
 
 /** Asks until the answer is one of the letters, or a number. Throws a CliError when the input ends first. */

@@ -1,5 +1,5 @@
-import { colour } from '../../cli/colour.ts';
-import { findPhase } from '../../cli/phases.ts';
+import { findPhase } from '../../repository/phases.ts';
+import { colour } from '../../terminal/colour.ts';
 import { findMarked } from './code-mark.ts';
 import type { Drill, DrillOutcome } from './definition.ts';
 

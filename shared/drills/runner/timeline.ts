@@ -1,4 +1,4 @@
-import { colour } from '../../cli/colour.ts';
+import { colour } from '../../terminal/colour.ts';
 
 const whoWidth = 12;
 

@@ -1,4 +1,4 @@
-import type { HintGroup } from '../hints.ts';
+import type { HintGroup } from './hint-group.ts';
 
 const chapter = 'phases/2-client-identity/README.md';
 const contract = 'docs/contract.md#phase-2-client-identity';

@@ -1,4 +1,4 @@
-import type { HintGroup } from '../hints.ts';
+import type { HintGroup } from './hint-group.ts';
 
 const contract = 'docs/contract.md#phase-6-tracing';
 

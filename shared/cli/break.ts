@@ -1,0 +1,109 @@
+import { rmSync } from 'node:fs';
+import { hide, readHidden, uncover } from '../mutants/break-memory.ts';
+import { findMutant, listMutants, type Mutant, writeMutant } from '../mutants/mutant.ts';
+import { makeMutantsFolder } from '../mutants/mutants-folder.ts';
+import { findPhase, type Phase } from '../repository/phases.ts';
+import { greet } from '../run/greeting.ts';
+import { type RunOptions, runArguments, runArgumentsHelp, toRunOptions } from '../run/options.ts';
+import { runPhase } from '../run/run-phase.ts';
+import { readArguments } from '../terminal/arguments.ts';
+import { CliError, runCommand } from '../terminal/cli-error.ts';
+import { refuseWords } from '../terminal/option-values.ts';
+import { startDemoServices } from '../upstreams/demo-services.ts';
+
+const usage = `Starts a phase with a mistake in it, and the demo services. Call the gateway to find out what is wrong.
+
+  npm run break -- PHASE [options]        starts the same mistake until you know it
+  npm run break -- PHASE --guess NAME     says whether it is this one
+  npm run break -- PHASE --reveal         names the mistake and shows its lines
+  npm run break -- PHASE --another        starts another mistake
+
+${runArgumentsHelp}
+
+Without REDIS_URL, only mistakes are chosen that have an effect with the embedded Redis; without --config, only those that
+have an effect with the demo config.`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = readArguments(usage, {
+    ...runArguments,
+    guess: { type: 'string' },
+    reveal: { type: 'boolean' },
+    another: { type: 'boolean' },
+  });
+  if (values.help) return console.log(usage);
+  const [word, ...extra] = positionals;
+  if (word === undefined) throw new CliError(`Name a phase.\n\n${usage}`);
+  const phase = findPhase(word);
+  refuseWords(usage, extra);
+  if (values.guess !== undefined) console.log(judgeGuess(phase, findMutant(phase, values.guess)));
+  else if (values.reveal) console.log(reveal(phase));
+  else process.exitCode = await runMutant(toRunOptions(phase, values), values.another ?? false);
+}
+
+/** Runs a broken phase until it is stopped; resolves with the exit code. */
+async function runMutant(options: RunOptions, another: boolean): Promise<number> {
+  const { phase } = options;
+  const given = { redis: Boolean(process.env.REDIS_URL), config: options.config !== undefined };
+  const candidates = listMutants(phase).filter(({ needs }) => needs.every((need) => given[need]));
+  if (candidates.length === 0) throw new CliError(`shared/mutants has no mutant of ${phase.name}.`);
+  const hidden = readHidden(phase);
+  const isFit = hidden !== undefined && candidates.some(({ name }) => name === hidden.name);
+  const mutant = isFit && !another ? hidden : hide(phase, candidates);
+  const folder = makeMutantsFolder();
+  try {
+    writeMutant(mutant, folder);
+    return await runPhase({ ...options, phase: { ...phase, folder } }, startDemoServices, (...known) =>
+      [greet(...known), describeTask(phase, candidates)].join('\n'),
+    );
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function describeTask(phase: Phase, candidates: Mutant[]): string {
+  return `But it is broken: it has one of these mistakes.
+
+${candidates.map(({ name }) => `  ${name}`).join('\n')}
+
+Next: call it from another terminal until you know which one. docs/contract.md says what it should do. Then:
+  npm run break -- ${phase.number} --guess NAME
+  npm run break -- ${phase.number} --reveal
+`;
+}
+
+function judgeGuess(phase: Phase, guess: Mutant): string {
+  const hidden = requireHidden(phase);
+  if (guess.name !== hidden.name) {
+    return `No, it is another one.\n\n  You named ${guess.name}: ${guess.story}\n\nNext: continue to look, or npm run break -- ${phase.number} --reveal`;
+  }
+  uncover(phase, guess);
+  return `Yes, that is it.\n\n${describeMutant(guess)}`;
+}
+
+function reveal(phase: Phase): string {
+  const hidden = requireHidden(phase);
+  uncover(phase, hidden);
+  return describeMutant(hidden);
+}
+
+function requireHidden(phase: Phase): Mutant {
+  const hidden = readHidden(phase);
+  if (hidden) return hidden;
+  throw new CliError(`Nothing is hidden in ${phase.name}. Next: npm run break -- ${phase.number}`);
+}
+
+function describeMutant({ phase, name, story, fails, diff }: Mutant): string {
+  return `${phase.name}/${name}
+  ${story}
+
+The mistake:
+
+${diff.trimEnd()}
+
+These sentences of the contract fail with it:
+${fails.map(({ file, test }) => `  ${file}: ${test}`).join('\n')}
+
+Next: npm run mutants -- ${phase.number} ${name} shows that they fail; npm run break -- ${phase.number} starts another mistake.`;
+}
+
+await runCommand(main);

@@ -1,0 +1,46 @@
+import { join } from 'node:path';
+import { requireWorkspace } from '../kit/workspace/workspace.ts';
+import { listWorkspacePairs } from '../kit/workspace/workspace-pairs.ts';
+import { runPairs } from '../ladder/climb.ts';
+import { alignTable, type Cell, formatCell, readMarkdown } from '../ladder/grid.ts';
+import { readText } from '../repository/phase-files.ts';
+import { listPhases, type Phase, root } from '../repository/phases.ts';
+import { readArguments } from '../terminal/arguments.ts';
+import { runCommand } from '../terminal/cli-error.ts';
+import { refuseWords } from '../terminal/option-values.ts';
+
+const usage = `npm run progress
+
+Prints the ladder with a row for your workspace. Only the workspace is tested. The rows of the phases come from README.md;
+npm run ladder measures them again.
+  --help   this text`;
+
+await runCommand(async () => {
+  const { values, positionals } = readArguments(usage, { help: { type: 'boolean', short: 'h' } });
+  if (values.help) return console.log(usage);
+  refuseWords(usage, positionals);
+  const phase = requireWorkspace();
+  const { cells } = await runPairs(listWorkspacePairs(), console.log);
+  // vitest sets it when tests fail. Here failed tests are a result, not an error.
+  process.exitCode = 0;
+  console.log(`\n${formatLadder(phase, cells)}\n\n${nextStep(phase, cells)}`);
+});
+
+/** The row of the workspace comes after the row of its phase. */
+function formatLadder(phase: Phase, cells: Cell[]): string {
+  const [, ...rows] = readMarkdown(readText(join(root, 'README.md')));
+  const place = rows.findIndex(([name]) => name === phase.name) + 1 || rows.length;
+  const head = ['phase', ...cells.map(({ suite }) => `suite ${suite}`)];
+  return alignTable([head, ...rows.toSpliced(place, 0, ['workspace', ...cells.map(formatCell)])]);
+}
+
+function nextStep(phase: Phase, cells: Cell[]): string {
+  const open = cells.find(({ mustPass, counts }) => mustPass && (counts.failed > 0 || counts.passed === 0));
+  if (open) return `Suite ${open.suite} is the lowest that fails. Next: npm run verify -- ${phase.number}`;
+  const done = `Your gateway keeps the contract of phase ${phase.number}.`;
+  const next = listPhases().find(({ number }) => number > phase.number);
+  const step = next
+    ? `npm run learn -- ${next.number} --from mine`
+    : 'docs/adding-a-phase.md, to add a phase of your own';
+  return `${done} Next: npm run compare -- ${phase.number}, then ${step}`;
+}

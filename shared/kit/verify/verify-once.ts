@@ -1,0 +1,137 @@
+import { once } from 'node:events';
+import type { TestResult } from '../../process/test-results.ts';
+import { listPhases } from '../../repository/phases.ts';
+import { colour } from '../../terminal/colour.ts';
+import { describeFailure } from './failure-text.ts';
+import { judge, type Listener } from './judge.ts';
+import { keepVerdict, type LastVerdict, lastVerdict } from './last-verdict.ts';
+import { NotJudged, tryOut } from './preflight.ts';
+import type { Verdict } from './verdict.ts';
+import {
+  countTests,
+  formatFailures,
+  formatSummary,
+  numberedTitle,
+  tellFailure,
+  tellLevel,
+  tellSuccess,
+} from './verdict-text.ts';
+import type { VerifyOptions } from './verify-options.ts';
+
+const startMs = 20_000;
+
+/** The result of a run. */
+export interface VerifyOutcome {
+  isKept: boolean;
+  /** The names of the tests that failed, and of those that did not run because their file broke. */
+  failed: string[];
+}
+
+/**
+ * Judges a gateway once and prints the verdict. `again` limits it to these tests. Throws a NotJudged when there can be no
+ * verdict.
+ */
+export async function verifyOnce(options: VerifyOptions, again?: string[]): Promise<VerifyOutcome> {
+  const { subject, phase, only, sentence, limitMs } = options;
+  const begin = performance.now();
+  const elapsedMs = () => performance.now() - begin;
+  console.log(`${colour.bold(`Phase ${numberedTitle(phase)}`)}: ${subject.command}`);
+  const tried = await tryOut(subject, phase, { startMs: Math.min(startMs, limitMs) });
+  const accepted = tried.at(-1)?.phase.number ?? phase.number;
+  if (accepted < phase.number) console.log(tellLevel(tried, phase));
+
+  const known = listPhases().map(({ number }) => number);
+  const suites = only === undefined ? known.filter((number) => number <= phase.number) : [only];
+  const verdict = await judge(
+    subject,
+    {
+      // A gateway that refuses the config of its phase may still pass the suites of earlier ones.
+      suites: suites.map((suite) => ({ suite, level: Math.max(suite, accepted) })),
+      only: again ?? (sentence === undefined ? undefined : [sentence]),
+      bail: options.bail,
+      limitMs: Math.max(1_000, limitMs - elapsedMs()),
+    },
+    { ...progress(), ...(options.hold ? { onHeld: hold } : {}) },
+  );
+  const isPart = again !== undefined || sentence !== undefined || only !== undefined;
+  const failed = failuresIn(verdict);
+  const isWhole = !isPart && !options.bail && !options.hold && !verdict.timeIsUp;
+  const stillFailed = isWhole ? [] : notJudgedAgain(verdict, lastVerdict(subject, phase));
+  keepVerdict(subject, phase, {
+    at: Date.now(),
+    failed: [...failed, ...stillFailed].sort((a, b) => a.suite - b.suite),
+  });
+
+  const failures = options.hold ? '' : formatFailures(verdict, options.all);
+  if (failures) console.log(`\n${failures}`);
+  console.log(`\n${formatSummary(verdict, suites)}\n`);
+  const { judged, open } = countStates(verdict);
+  if (verdict.timeIsUp) throw new NotJudged(tellTime(limitMs, open));
+  if (judged === 0 && verdict.breakdowns.length === 0) throw new NotJudged(tellNothing(options));
+  const isKept = open === 0 && verdict.breakdowns.length === 0;
+  const seconds = Math.round(elapsedMs() / 1_000);
+  console.log(
+    isKept ? tellSuccess(options, { suites, judged, isPart, seconds }) : tellFailure(options, seconds),
+  );
+  return { isKept, failed: failed.map(({ name }) => name) };
+}
+
+function failuresIn({ tests, breakdowns }: Verdict) {
+  return tests.flatMap(({ suite, file, name, state }) => {
+    const broken = state === 'unreached' && breakdowns.some((breakdown) => breakdown.file === file);
+    return state === 'failed' || broken ? [{ suite, name, broken }] : [];
+  });
+}
+
+/** The tests that failed before and were left out this time. */
+function notJudgedAgain({ tests }: Verdict, last: LastVerdict | undefined): LastVerdict['failed'] {
+  const judged = new Set(
+    tests.flatMap(({ name, state }) => (state === 'passed' || state === 'failed' ? [name] : [])),
+  );
+  return last?.failed.filter(({ name }) => !judged.has(name)) ?? [];
+}
+
+function countStates({ tests }: Verdict): { judged: number; open: number } {
+  const count = (...states: string[]) => tests.filter(({ state }) => states.includes(state)).length;
+  return { judged: count('passed', 'failed'), open: count('failed', 'unreached') };
+}
+
+/** Prints a line per file, and on a terminal the progress of the run. */
+function progress(): Listener {
+  let done = 0;
+  let failed = 0;
+  const onTerminal = process.stderr.isTTY;
+  return {
+    onTest({ state }) {
+      done += 1;
+      if (state === 'failed') failed += 1;
+      if (onTerminal) process.stderr.write(`  ${done} sentences, ${failed} failed\r`);
+    },
+    onFile(file, tests) {
+      if (tests.length > 0) console.log(`  ${file.padEnd(41)}  ${countTests(tests)}`);
+    },
+    onRemark: (text) => console.log(text),
+  };
+}
+
+/** Shows the failed test and waits for Enter, or for the end of the input. */
+async function hold(test: TestResult): Promise<void> {
+  console.log(`\n${describeFailure(1, test)}\n`);
+  console.log('Its gateway and services are still running: you can repeat the call. Press Enter to end.');
+  process.stdin.resume();
+  await Promise.race(['data', 'end'].map((event) => once(process.stdin, event)));
+  process.stdin.pause();
+}
+
+function tellTime(limitMs: number, open: number): string {
+  return (
+    `Time is up after ${limitMs / 1_000} s, and ${open} sentences are open. If the gateway hangs, each of them waits for its own time limit.\n` +
+    'Next: fix the first failure above, or allow more time: --limit SECONDS'
+  );
+}
+
+function tellNothing({ phase, sentence }: VerifyOptions): string {
+  return sentence === undefined
+    ? `No sentence was judged.\nNext: npm run verify -- ${phase.number} without --only`
+    : `No sentence was judged: none contains "${sentence}".\nNext: npm run verify -- ${phase.number} without --sentence`;
+}

@@ -1,0 +1,82 @@
+import { findPhase, listPhases, type Phase } from '../../repository/phases.ts';
+import { readArguments } from '../../terminal/arguments.ts';
+import { CliError } from '../../terminal/cli-error.ts';
+import { readNumber, refuseWords } from '../../terminal/option-values.ts';
+import { requireWorkspace } from '../workspace/workspace.ts';
+import { readSubject, type Subject } from './subject.ts';
+
+const defaultLimitSeconds = 240;
+
+const usage = `npm run verify -- [PHASE] [options]
+
+Judges the gateway in workspace/ by the suites 1 to PHASE (default: the phase of the workspace).
+  --cmd "COMMAND"     judges another gateway, in any language: the command that starts it in the root folder, without a shell
+  --only N            only suite N
+  --sentence "TEXT"   only the sentences that contain this text
+  --bail              ends at the first sentence that fails
+  --hold              keeps the gateway and services of the first failed sentence running, so that you can repeat the call
+  --all               shows every failure in full, not only the first ones
+  --watch             judges again after every change of a file of the gateway
+  --limit SECONDS     ends the run after this time; default ${defaultLimitSeconds}
+  --help              this text
+
+Exit code 0: every sentence is kept. 1: at least one is not. 2: the gateway could not be judged.`;
+
+/** The options of the command line. */
+export interface VerifyOptions {
+  subject: Subject;
+  phase: Phase;
+  /** The suite of --only. */
+  only: number | undefined;
+  /** The text of --sentence. */
+  sentence: string | undefined;
+  bail: boolean;
+  hold: boolean;
+  all: boolean;
+  watch: boolean;
+  limitMs: number;
+}
+
+/** Reads the command line; undefined after printing the help. A wrong option throws a CliError. */
+export function readVerifyOptions(): VerifyOptions | undefined {
+  const { values, positionals } = readArguments(usage, {
+    cmd: { type: 'string' },
+    only: { type: 'string' },
+    sentence: { type: 'string' },
+    bail: { type: 'boolean', default: false },
+    hold: { type: 'boolean', default: false },
+    all: { type: 'boolean', default: false },
+    watch: { type: 'boolean', default: false },
+    limit: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  });
+  if (values.help) {
+    console.log(usage);
+    return undefined;
+  }
+  const [word, ...extra] = positionals;
+  refuseWords(usage, extra);
+  const phase = readPhase(word, values.cmd);
+  const { sentence, bail, hold, all, watch } = values;
+  return {
+    subject: readSubject(values.cmd),
+    phase,
+    only: values.only === undefined ? undefined : readNumber('only', values.only, 0, [1, phase.number]),
+    sentence,
+    bail,
+    hold,
+    all,
+    watch,
+    limitMs: readNumber('limit', values.limit, defaultLimitSeconds, [1, 3_600]) * 1_000,
+  };
+}
+
+/** The phase that a gateway claims to be: the one named, otherwise the phase of the workspace. */
+export function readPhase(word: string | undefined, cmd: string | undefined): Phase {
+  if (word !== undefined) return findPhase(word);
+  if (cmd === undefined) return requireWorkspace();
+  const phases = listPhases().map(({ number, name }) => `${number} (${name})`);
+  throw new CliError(
+    `Name the phase that the gateway claims to be, such as: npm run verify -- 1 --cmd …\nThe phases are: ${phases.join(', ')}.`,
+  );
+}

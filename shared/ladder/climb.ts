@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { type Counts, type ProjectOutcome, runProjects, sum } from '../process/vitest.ts';
+import { listPairs, type Pair } from '../repository/pairs.ts';
+import { readText } from '../repository/phase-files.ts';
+import { listPhases, root } from '../repository/phases.ts';
+import { type Cell, findDifference, formatMarkdown } from './grid.ts';
+
+/** The result of running every suite against every phase. */
+export interface Climb {
+  cells: Cell[];
+  /** One paragraph each; empty when everything is as expected. */
+  problems: string[];
+  /** The tests of the pairs that must pass, and one check for each pair that must fail. */
+  counts: Counts;
+}
+
+/** Runs every suite against every phase, and prints a line per finished file. */
+export async function climbLadder(print: (line: string) => void): Promise<Climb> {
+  const pairs = listPairs(listPhases());
+  const { cells, outcomes } = await runPairs(pairs, print);
+  const expected = new Set(pairs.filter(({ mustPass }) => !mustPass).map(({ project }) => project));
+  const judged = [...outcomes].filter(([project]) => !expected.has(project)).map(([, outcome]) => outcome);
+  const stale = checkReadme(cells);
+  const checks = {
+    passed: cells.filter((cell) => !cell.mustPass && !findDifference(cell)).length,
+    // The failed tests of a pair that must pass are counted already.
+    failed: cells.filter((cell) => cell.counts.failed === 0 && findDifference(cell)).length + stale.length,
+    skipped: 0,
+  };
+  return {
+    cells,
+    problems: [
+      ...judged.flatMap(({ failures }) => failures),
+      ...cells.flatMap((cell) => findDifference(cell) ?? []),
+      ...stale,
+    ],
+    counts: sum([...judged.map(({ counts }) => counts), checks]),
+  };
+}
+
+/** Runs pairs, and prints a line per finished file. */
+export async function runPairs(
+  pairs: Pair[],
+  print: (line: string) => void,
+): Promise<{ cells: Cell[]; outcomes: Map<string, ProjectOutcome> }> {
+  const outcomes = await runProjects(
+    pairs.map(({ project }) => project),
+    print,
+  );
+  const cells = pairs.map((pair) => ({ ...pair, counts: outcomes.get(pair.project)?.counts ?? sum([]) }));
+  return { cells, outcomes };
+}
+
+/** Compares the grid in README.md, which holds the counts of a run without skipped tests. */
+function checkReadme(cells: Cell[]): string[] {
+  if (cells.some(({ counts, mustPass }) => mustPass && (counts.skipped > 0 || counts.failed > 0))) return [];
+  if (readText(join(root, 'README.md')).includes(formatMarkdown(cells))) return [];
+  return ['README.md has a different grid. Replace it with the output of "npm run ladder -- --markdown".'];
+}

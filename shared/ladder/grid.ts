@@ -1,0 +1,57 @@
+import { type Counts, formatCounts } from '../process/vitest.ts';
+import type { Pair } from '../repository/pairs.ts';
+
+/** A pair and the counts of its tests. */
+export interface Cell extends Pair {
+  counts: Counts;
+}
+
+/** How a cell differs from the expected grid, in which phase N passes suites 1 to N only; undefined if it does not. */
+export function findDifference({ phase, suite, mustPass, counts }: Cell): string | undefined {
+  const pair = `phase ${phase.number}, suite ${suite}`;
+  const { passed, failed } = counts;
+  if (passed + failed === 0) return `${pair}: no test ran. Write shared/contract/${suite}-*.test.ts.`;
+  if (mustPass && failed > 0) return `${pair}: must pass, but ${formatCounts(counts)}.`;
+  if (!mustPass && failed === 0)
+    return `${pair}: must fail, but ${formatCounts(counts)}: the suite tests nothing new.`;
+  return undefined;
+}
+
+/** The text of a cell: 'ok 61', 'ok 40, 21 skipped', 'fails'; '3 failed' where all must pass, 'none' without tests. */
+export function formatCell({ mustPass, counts: { passed, failed, skipped } }: Cell): string {
+  if (failed > 0) return mustPass ? `${failed} failed` : 'fails';
+  if (passed === 0) return 'none';
+  return skipped > 0 ? `ok ${passed}, ${skipped} skipped` : `ok ${passed}`;
+}
+
+/** The grid in columns for a terminal: phases down, suites across. */
+export function formatGrid(cells: Cell[]): string {
+  return alignTable(toTable(cells));
+}
+
+/** The cells of a table in columns for a terminal. */
+export function alignTable(table: string[][]): string {
+  const widthOf = (column: number) => Math.max(...table.map((row) => row[column]?.length ?? 0));
+  const line = (row: string[]) => row.map((text, column) => text.padEnd(widthOf(column))).join('   ');
+  return table.map((row) => `  ${line(row)}`.trimEnd()).join('\n');
+}
+
+/** The grid as a Markdown table. */
+export function formatMarkdown(cells: Cell[]): string {
+  const [head = [], ...rows] = toTable(cells);
+  return [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
+}
+
+/** The table that `formatMarkdown` has written into a text; empty when there is none. */
+export function readMarkdown(text: string): string[][] {
+  const lines = /^\| phase \| suite 1 .*\n(?:\|.*\n?)+/m.exec(text)?.[0].trimEnd().split('\n') ?? [];
+  const rows = lines.map((line) => line.slice(2, -2).split(' | '));
+  return rows.filter((_, index) => index !== 1);
+}
+
+function toTable(cells: Cell[]): string[][] {
+  const suites = [...new Set(cells.map(({ suite }) => `suite ${suite}`))];
+  const phases = [...new Set(cells.map(({ phase }) => phase.name))];
+  const row = (name: string) => cells.filter(({ phase }) => phase.name === name).map(formatCell);
+  return [['phase', ...suites], ...phases.map((name) => [name, ...row(name)])];
+}

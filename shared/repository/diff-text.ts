@@ -1,0 +1,44 @@
+import { formatPatch, structuredPatch } from 'diff';
+import { colour } from '../terminal/colour.ts';
+import type { FileChange } from './phase-diff.ts';
+
+/** Sorts inherited files first, because they show where a phase hooks in, and the README last. */
+export function byReadingOrder(a: FileChange, b: FileChange): number {
+  const rank = ({ path, kind }: FileChange) =>
+    path === 'README.md' ? 3 : ['changed', 'new', 'removed'].indexOf(kind);
+  return rank(a) - rank(b);
+}
+
+/** A line per file, with the word for its kind and the number of lines added and removed. */
+export function listChanges(changes: FileChange[], words: Record<FileChange['kind'], string>): string[] {
+  const width = Math.max(...changes.map(({ path }) => path.length));
+  return changes.map(({ path, kind, added, removed }) => {
+    const counts = [added && colour.green(`+${added}`), removed && colour.red(`-${removed}`)].filter(Boolean);
+    return `  ${words[kind].padEnd(8)} ${path.padEnd(width)}  ${counts.join(' ')}`;
+  });
+}
+
+/** The unified diff of one file. `before` and `after` are the folder names to print. */
+export function formatChange(change: FileChange, before: string, after: string): string {
+  const name = (folder: string, absent: FileChange['kind']) =>
+    change.kind === absent ? '/dev/null' : `${folder}/${change.path}`;
+  const lines = formatPatch(
+    structuredPatch(name(before, 'new'), name(after, 'removed'), change.before, change.after, '', '', {
+      context: 3,
+    }),
+    {
+      includeIndex: false,
+      includeUnderline: false,
+      includeFileHeaders: true,
+    },
+  );
+  return lines.trimEnd().split('\n').map(paintLine).join('\n');
+}
+
+function paintLine(line: string): string {
+  if (line.startsWith('---') || line.startsWith('+++')) return colour.bold(line);
+  if (line.startsWith('@@')) return colour.cyan(line);
+  if (line.startsWith('+')) return colour.green(line);
+  if (line.startsWith('-')) return colour.red(line);
+  return line;
+}
