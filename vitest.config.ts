@@ -10,6 +10,17 @@ const maxWorkers = Math.max(2, Math.floor(availableParallelism() / 2));
 // Nothing takes this long unless it hangs, even on a machine that has much else to do.
 const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
 
+// They only read files: npm run check.
+const structureTests = [
+  'test/bench.test.ts',
+  'test/documents.test.ts',
+  'test/hints.test.ts',
+  'test/kit-parts.test.ts',
+  'test/phases.test.ts',
+  'test/rooms.test.ts',
+  'test/stack.test.ts',
+];
+
 // They start one gateway after another, many of them for whole suites and several at a time: npm run test:kit.
 const kitTests = [
   'test/break-command.test.ts',
@@ -43,7 +54,15 @@ export default defineConfig({
   test: {
     maxWorkers,
     projects: [
-      { test: { name: 'structure', include: ['test/**/*.test.ts'], exclude: kitTests, ...timeouts } },
+      { test: { name: 'structure', include: structureTests, ...timeouts } },
+      {
+        test: {
+          name: 'commands',
+          include: ['test/*.test.ts'],
+          exclude: [...structureTests, ...kitTests],
+          ...timeouts,
+        },
+      },
       { test: { name: 'kit', include: kitTests, testTimeout: 180_000, hookTimeout: 180_000 } },
       ...pairs,
     ],

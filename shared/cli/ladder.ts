@@ -1,5 +1,7 @@
 import { climbLadder } from '../ladder/climb.ts';
 import { formatGrid, formatMarkdown } from '../ladder/grid.ts';
+import { listPairs } from '../repository/pairs.ts';
+import { listPhases } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
 
@@ -21,7 +23,10 @@ async function main(): Promise<void> {
 }
 
 async function climb(markdown: boolean): Promise<void> {
-  const { cells, problems } = await climbLadder(markdown ? console.error : console.log);
+  const { cells, problems } = await climbLadder(
+    listPairs(listPhases()),
+    markdown ? console.error : console.log,
+  );
   console.log(markdown ? formatMarkdown(cells) : `\n${formatGrid(cells)}\n`);
   process.exitCode = 0;
   if (problems.length > 0) throw new CliError(`${problems.join('\n\n')}\n\nThe grid is not as expected.`);

@@ -1,6 +1,7 @@
 import { huntMutants } from '../mutants/hunt.ts';
 import { findProblem, formatKillTable } from '../mutants/kill-table.ts';
 import { findMutant, listMutants, type Mutant } from '../mutants/mutant.ts';
+import { isQuick } from '../mutants/quick-mutants.ts';
 import { findPhase, listPhases } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
@@ -15,17 +16,19 @@ that the patch in shared/mutants names must fail. Prints which sentences caught 
   npm run mutants -- 3 NAME    that one
 
   --all    runs the suites 1 to N against a mutant of phase N, not only the files that its patch names; takes long
+  --quick  only mutants that are caught within seconds
   --list   the names and stories, without running anything
   --help   this text`;
 
 async function main(): Promise<void> {
   const { values, positionals } = readArguments(usage, {
     all: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
     list: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   });
   if (values.help) return console.log(usage);
-  const mutants = chooseMutants(positionals);
+  const mutants = chooseMutants(positionals).filter((mutant) => !values.quick || isQuick(mutant));
   if (values.list) return console.log(listNames(mutants));
   const verdicts = await huntMutants(mutants, values.all, console.log);
   // vitest sets it when tests fail. Here they have to fail.

@@ -5,7 +5,7 @@ import { readText } from '../repository/phase-files.ts';
 import { listPhases, root } from '../repository/phases.ts';
 import { type Cell, findDifference, formatMarkdown } from './grid.ts';
 
-/** The result of running every suite against every phase. */
+/** The result of running suites against phases. */
 export interface Climb {
   cells: Cell[];
   /** One paragraph each; empty when everything is as expected. */
@@ -14,13 +14,12 @@ export interface Climb {
   counts: Counts;
 }
 
-/** Runs every suite against every phase, and prints a line per finished file. */
-export async function climbLadder(print: (line: string) => void): Promise<Climb> {
-  const pairs = listPairs(listPhases());
+/** Runs the pairs, and prints a line per finished file. With all pairs of the ladder, it compares the grid in README.md. */
+export async function climbLadder(pairs: Pair[], print: (line: string) => void): Promise<Climb> {
   const { cells, outcomes } = await runPairs(pairs, print);
   const expected = new Set(pairs.filter(({ mustPass }) => !mustPass).map(({ project }) => project));
   const judged = [...outcomes].filter(([project]) => !expected.has(project)).map(([, outcome]) => outcome);
-  const stale = checkReadme(cells);
+  const stale = pairs.length === listPairs(listPhases()).length ? checkReadme(cells) : [];
   const checks = {
     passed: cells.filter((cell) => !cell.mustPass && !findDifference(cell)).length,
     // The failed tests of a pair that must pass are counted already.

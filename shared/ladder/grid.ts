@@ -52,6 +52,12 @@ export function readMarkdown(text: string): string[][] {
 function toTable(cells: Cell[]): string[][] {
   const suites = [...new Set(cells.map(({ suite }) => `suite ${suite}`))];
   const phases = [...new Set(cells.map(({ phase }) => phase.name))];
-  const row = (name: string) => cells.filter(({ phase }) => phase.name === name).map(formatCell);
-  return [['phase', ...suites], ...phases.map((name) => [name, ...row(name)])];
+  // A pair that was not run has an empty cell.
+  const cellOf = (name: string, suite: string) =>
+    cells.filter((cell) => cell.phase.name === name && `suite ${cell.suite}` === suite).map(formatCell)[0] ??
+    '';
+  return [
+    ['phase', ...suites],
+    ...phases.map((name) => [name, ...suites.map((suite) => cellOf(name, suite))]),
+  ];
 }

@@ -9,7 +9,7 @@ const quickFiles = [
   '3-rate-limiting-instances',
 ];
 
-/** True for a mutant that `npm test` runs, and not only `npm run mutants`. */
+/** True for a mutant that `npm run mutants -- --quick` runs. */
 export function isQuick({ fails }: Mutant): boolean {
   return fails.every(({ file }) => quickFiles.includes(file));
 }

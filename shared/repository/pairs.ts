@@ -23,6 +23,12 @@ export function listPairs(phases: Phase[], suites = phases, nameOf = nameRow): P
   );
 }
 
+/** The pairs that change most often: every suite against the phase that adds it, and against the newest phase. */
+export function pickOwnAndNewest(pairs: Pair[]): Pair[] {
+  const newest = Math.max(...pairs.map(({ phase }) => phase.number));
+  return pairs.filter(({ phase, suite }) => phase.number === suite || phase.number === newest);
+}
+
 function nameRow({ number }: Phase): string {
   return `phase-${number}`;
 }
