@@ -39,7 +39,7 @@ export async function runPhase(
     const template = options.config ?? join(options.phase.folder, 'gateway.json');
     const config = await redirectConfig(template, servicePorts, folder);
     for (const [i, port] of ports.entries()) {
-      gateways.push(startOne(options, { port, adminPort: adminPorts[i] ?? 0 }, config));
+      gateways.push(startOne(options, { port, adminPort: adminPorts[i] ?? 0 }, { config, template }));
     }
 
     const ended = gateways.map(async ({ url, ended }) => ({ url, code: await ended }));
@@ -66,12 +66,13 @@ export async function runPhase(
 function startOne(
   { phase, instances, json }: RunOptions,
   ports: GatewayPorts,
-  config: string,
+  { config, template }: { config: string; template: string },
 ): GatewayProcess {
   const prefix = instances > 1 ? `${ports.port} ` : '';
   return startPhase(phase, ports, config, {
     onLog: (line) => process.stdout.write(json ? `${line}\n` : `${prefix}${prettifyLine(line)}\n`),
-    onError: (line) => process.stderr.write(`${prefix}${line}\n`),
+    // With other ports the gateway reads a copy. Its messages are about the file that the user can mend.
+    onError: (line) => process.stderr.write(`${prefix}${line.replaceAll(config, template)}\n`),
   });
 }
 

@@ -3,6 +3,7 @@ import type { Evidence, Exchange, ObservedGateway } from '../../process/evidence
 import { answersIn } from '../../process/http-answers.ts';
 import type { Breakdown, Fault, TestResult } from '../../process/test-results.ts';
 import { colour } from '../../terminal/colour.ts';
+import { count } from '../../terminal/count.ts';
 import type { HintGroup } from '../hints/hint-group.ts';
 import { findHints, findStartHints } from '../hints/hints.ts';
 import { shorten, spellOut, toCurl } from './curl.ts';
@@ -33,18 +34,36 @@ export function describeFailure(number: number, test: TestResult): string {
   ].join('\n');
 }
 
+/** The end of a gateway that should have gone on: when, by which request, and its last words. */
+export function describeDeath(number: number, { suite, name, evidence }: TestResult): string {
+  const gateway = evidence?.gateways.find(hasDied);
+  if (!gateway) return '';
+  const last = gateway.deadBefore ? undefined : evidence?.exchanges.findLast(({ end }) => end !== 'open');
+  return [
+    heading(number, `the gateway died: ${ending(gateway)}`),
+    ...row(gateway.deadBefore ? 'before' : 'during', [`suite ${suite}, ${name}`]),
+    ...(last ? row('sent', sentLines(last)) : []),
+    ...row('output', quote(gateway)),
+  ].join('\n');
+}
+
+/** True for a gateway that all tests of a file share and that ended with an error. No test wants that. */
+export function hasDied({ ownStart, exit }: ObservedGateway): boolean {
+  return !ownStart && exit !== undefined && exit.code !== 0;
+}
+
 /** A failure outside the tests, such as a gateway that did not start for a whole file. */
 export function describeBreakdown(number: number, breakdown: Breakdown): string {
   const { suite, file, block, fault, unreached } = breakdown;
   const where =
     suite === 0 ? 'outside any sentence' : `suite ${suite}, ${[file, block].filter(Boolean).join(', ')}`;
-  const count = unreached > 0 ? [`${unreached} sentences were not reached because of it`] : [];
+  const left = unreached > 0 ? [`${count(unreached, 'sentence')} could not be judged because of it`] : [];
   const isStart = /gateway (?:ended before|could not|has not been)|^Not ready after|GATEWAY_COMMAND/.test(
     fault.message,
   );
   return [
     heading(number, `${where}: ${isStart ? 'the gateway did not start' : 'this part failed'}`),
-    ...row('', [fault.place, ...count]),
+    ...row('', [fault.place, ...left]),
     ...row(
       'error',
       limit(
@@ -80,7 +99,7 @@ function reason(group: HintGroup | undefined): string[] {
 function describeEvidence({ exchanges, gateways }: Evidence, fault: Fault | undefined): string[] {
   const own = gateways.filter(({ ownStart }) => ownStart);
   const chosen = chooseExchange(exchanges, fault);
-  const dead = gateways.filter(({ exit, ownStart }) => !ownStart && exit !== undefined && exit.code !== 0);
+  const dead = gateways.filter(hasDied);
   const lines = chosen
     ? [
         ...row('before', summarise(exchanges.slice(0, exchanges.indexOf(chosen)))),

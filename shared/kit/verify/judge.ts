@@ -51,6 +51,7 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
   process.once('exit', removeFolder);
   const report = inOrder(listener);
   const remarks = new Set<string>();
+  let firstFailed: TestResult | undefined;
   let over = false;
   let timeIsUp = false;
   let end = () => {};
@@ -91,7 +92,10 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
           const test = readTest(testCase);
           if (over || test.state === 'skipped') return;
           listener.onTest?.(test);
-          if (order.bail && test.state === 'failed') end();
+          if (order.bail && test.state === 'failed') {
+            firstFailed = test;
+            end();
+          }
         },
         onTestModuleEnd(module) {
           if (over) return;
@@ -124,6 +128,7 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
       await within(graceMs, run);
     }
     const verdict = { ...readVerdict(vitest.state.getTestModules(), pattern), timeIsUp };
+    if (firstFailed) verdict.tests = keepOneFailure(verdict.tests, firstFailed);
     if (over) await within(graceMs, vitest.cancelCurrentRun('test-failure'));
     for (const error of vitest.state.getUnhandledErrors()) verdict.breakdowns.push(outside(error));
     return verdict;
@@ -134,6 +139,15 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
     process.off('exit', removeFolder);
     removeFolder();
   }
+}
+
+/** Files run at the same time, so a second test may fail before the run has ended. With --bail it counts as not reached. */
+function keepOneFailure(tests: TestResult[], { file, name }: TestResult): TestResult[] {
+  return tests.map((test) =>
+    test.state === 'failed' && (test.file !== file || test.name !== name)
+      ? { ...test, state: 'unreached' }
+      : test,
+  );
 }
 
 /** Reports files in their order, whichever ends first. */

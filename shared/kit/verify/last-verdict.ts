@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import type { Phase } from '../../repository/phases.ts';
 import { root } from '../../repository/phases.ts';
 import type { Subject } from './subject.ts';
@@ -37,6 +38,13 @@ export function keepConfig(text: string): string {
   const name = `config-${createHash('sha256').update(text).digest('hex').slice(0, 8)}.json`;
   writeFileSync(join(folder, name), text);
   return `node_modules/.cache/phased-gateway/${name}`;
+}
+
+/** Saves the text of all failures, for the ones that do not fit on the screen. Returns its path from the root folder. */
+export function keepFailures(text: string): string {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'failures.txt'), `${stripVTControlCharacters(text)}\n`);
+  return 'node_modules/.cache/phased-gateway/failures.txt';
 }
 
 function fileFor({ words }: Subject, { number }: Phase): string {

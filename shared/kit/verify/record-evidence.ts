@@ -137,7 +137,10 @@ function evidenceOf(notes: Notes): Evidence {
   function observe(gateway: Watched): ObservedGateway {
     const { command, env, config, exit, startedBy } = gateway;
     const { stdout, stderr, dead } = notes.before.get(gateway) ?? { stdout: 0, stderr: 0, dead: false };
-    const said = [gateway.stderr().slice(stderr), errorsIn(gateway.stdout().slice(stdout))];
+    // The last words of a gateway that was dead already were said before the test.
+    const said = dead
+      ? [gateway.stderr(), errorsIn(gateway.stdout())]
+      : [gateway.stderr().slice(stderr), errorsIn(gateway.stdout().slice(stdout))];
     const complaints = said.filter(Boolean).join('\n').slice(-complaintsKept);
     return { command, env, config, ownStart: startedBy === notes, exit, deadBefore: dead, complaints };
   }

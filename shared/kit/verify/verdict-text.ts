@@ -2,46 +2,80 @@ import type { TestResult } from '../../process/test-results.ts';
 import { formatCounts } from '../../process/vitest.ts';
 import { listPhases, type Phase } from '../../repository/phases.ts';
 import { colour } from '../../terminal/colour.ts';
-import { describeBreakdown, describeFailure } from './failure-text.ts';
+import { count } from '../../terminal/count.ts';
+import { describeBreakdown, describeDeath, describeFailure, hasDied } from './failure-text.ts';
 import type { StartAttempt } from './preflight.ts';
 import { quoteCommand } from './subject.ts';
 import type { Verdict } from './verdict.ts';
 import type { VerifyOptions } from './verify-options.ts';
 
-// Further failures are listed by name. The first ones are to be fixed first.
-const shownInFull = 5;
+// Failures beyond one screen are in a file. The first ones are to be fixed first.
+const screenLines = 40;
 
 /** '385 passed, 0 failed', with the tests that were skipped or not reached if there are any. */
 export function countTests(tests: TestResult[]): string {
-  const count = (state: TestResult['state']) => tests.filter((test) => test.state === state).length;
-  const unreached = count('unreached');
+  const countIn = (state: TestResult['state']) => tests.filter((test) => test.state === state).length;
+  const unreached = countIn('unreached');
   const counts = formatCounts({
-    passed: count('passed'),
-    failed: count('failed'),
-    skipped: count('skipped'),
+    passed: countIn('passed'),
+    failed: countIn('failed'),
+    skipped: countIn('skipped'),
   });
   return unreached > 0 ? `${counts}, ${unreached} not reached` : counts;
 }
 
-/** The failures of a verdict: the first ones in full, or all of them, and the names of the others. */
-export function formatFailures({ tests, breakdowns }: Verdict, all: boolean): string {
+/**
+ * The failures of a verdict. The death of a gateway comes first, and what follows from it is only counted. Unless `all`,
+ * the text ends with the failure that fills the screen; `keep` stores the full text and returns the path of the file.
+ */
+export function formatFailures(verdict: Verdict, all: boolean, keep: (text: string) => string): string {
+  const { deaths, consequences, failures } = sortFailures(verdict);
+  const full = [...deaths.map((test) => (n: number) => describeDeath(n, test)), ...failures].map(
+    (describe, i) => describe(i + 1),
+  );
+  const shown = all ? full : full.slice(0, fitting(full));
+  const left = full.length - shown.length;
+  return [
+    ...shown,
+    ...(left > 0
+      ? [`${left} more fail. All of them in full: ${keep(full.join('\n\n'))} (or add --all)`]
+      : []),
+    ...(consequences > 0
+      ? [`${consequences} more fail only because the gateway had ended. They are not shown.`]
+      : []),
+  ].join('\n\n');
+}
+
+type Describe = (number: number) => string;
+
+function sortFailures({ tests, breakdowns }: Verdict) {
   const failed = tests.filter(({ state }) => state === 'failed');
-  const own = failed.filter((test) => !isAftermath(test));
-  const full = [
-    ...breakdowns.map((breakdown, i) => describeBreakdown(i + 1, breakdown)),
-    ...own
-      .slice(0, all ? undefined : shownInFull)
-      .map((test, i) => describeFailure(breakdowns.length + i + 1, test)),
+  const after = failed.filter(isAftermath);
+  const witnesses = failed.filter((test) => !isAftermath(test) && test.evidence?.gateways.some(hasDied));
+  // A gateway may end behind the last response of a test. The next test then shows its last words.
+  const deaths = witnesses.length > 0 ? witnesses : after.slice(0, 1);
+  const own = failed.filter((test) => !deaths.includes(test) && !after.includes(test));
+  const inSuites = breakdowns.filter(({ suite }) => suite > 0);
+  const outside = breakdowns.filter(({ suite }) => suite === 0);
+  const failures: Describe[] = [
+    ...inSuites.map((breakdown) => (n: number) => describeBreakdown(n, breakdown)),
+    ...own.map((test) => (n: number) => describeFailure(n, test)),
+    // Errors outside the tests follow from the death of a gateway, when there is one.
+    ...(deaths.length > 0 ? [] : outside.map((breakdown) => (n: number) => describeBreakdown(n, breakdown))),
   ];
-  const names = own.slice(full.length - breakdowns.length).map(({ file, name }) => `   ${file}  ${name}`);
-  const more =
-    names.length > 0 ? [`${names.length} more fail; --all shows them in full:\n${names.join('\n')}`] : [];
-  const after = failed.length - own.length;
-  const dead =
-    after > 0
-      ? [`${after} more fail because the gateway had ended before; the first failure shows how.`]
-      : [];
-  return [...full, ...more, ...dead].join('\n\n');
+  const consequences =
+    after.filter((test) => !deaths.includes(test)).length + (deaths.length > 0 ? outside.length : 0);
+  return { deaths, consequences, failures };
+}
+
+/** How many of the texts fit on one screen; at least one. */
+function fitting(texts: string[]): number {
+  let lines = 0;
+  const first = texts.findIndex((text) => {
+    lines += text.split('\n').length + 1;
+    return lines > screenLines;
+  });
+  return first < 0 ? texts.length : Math.max(1, first);
 }
 
 /** True for a test that could not pass, because the gateway of its file had ended before. */
@@ -85,8 +119,8 @@ export function tellSuccess(
   const number = phase.number;
   const phases = suites.length > 2 ? `phases 1 to ${number}` : `phase ${suites.join(' and ')}`;
   const words = isPart
-    ? `${judged} sentences judged, all kept`
-    : `It keeps the contract of ${phases}, ${judged} sentences`;
+    ? `${count(judged, 'sentence')} judged, ${judged === 1 ? 'kept' : 'all kept'}`
+    : `It keeps the contract of ${phases}, ${count(judged, 'sentence')}`;
   return `${colour.green(words)}, in ${seconds} s.\nNext: ${isPart ? `npm run verify -- ${number}, for all of them` : nextStep()}`;
 
   function nextStep(): string {

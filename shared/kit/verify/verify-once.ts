@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import type { TestResult } from '../../process/test-results.ts';
 import { listPhases } from '../../repository/phases.ts';
 import { colour } from '../../terminal/colour.ts';
+import { count } from '../../terminal/count.ts';
 import { describeFailure } from './failure-text.ts';
 import { judge, type Listener } from './judge.ts';
-import { keepVerdict, type LastVerdict, lastVerdict } from './last-verdict.ts';
+import { keepFailures, keepVerdict, type LastVerdict, lastVerdict } from './last-verdict.ts';
 import { NotJudged, tryOut } from './preflight.ts';
 import type { Verdict } from './verdict.ts';
 import {
@@ -62,7 +63,7 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
     failed: [...failed, ...stillFailed].sort((a, b) => a.suite - b.suite),
   });
 
-  const failures = options.hold ? '' : formatFailures(verdict, options.all);
+  const failures = options.hold ? '' : formatFailures(verdict, options.all, keepFailures);
   if (failures) console.log(`\n${failures}`);
   console.log(`\n${formatSummary(verdict, suites)}\n`);
   const { judged, open } = countStates(verdict);
@@ -92,8 +93,8 @@ function notJudgedAgain({ tests }: Verdict, last: LastVerdict | undefined): Last
 }
 
 function countStates({ tests }: Verdict): { judged: number; open: number } {
-  const count = (...states: string[]) => tests.filter(({ state }) => states.includes(state)).length;
-  return { judged: count('passed', 'failed'), open: count('failed', 'unreached') };
+  const countIn = (...states: string[]) => tests.filter(({ state }) => states.includes(state)).length;
+  return { judged: countIn('passed', 'failed'), open: countIn('failed', 'unreached') };
 }
 
 /** Prints a line per file, and on a terminal the progress of the run. */
@@ -105,7 +106,7 @@ function progress(): Listener {
     onTest({ state }) {
       done += 1;
       if (state === 'failed') failed += 1;
-      if (onTerminal) process.stderr.write(`  ${done} sentences, ${failed} failed\r`);
+      if (onTerminal) process.stderr.write(`  ${count(done, 'sentence')}, ${failed} failed\r`);
     },
     onFile(file, tests) {
       if (tests.length > 0) console.log(`  ${file.padEnd(41)}  ${countTests(tests)}`);
@@ -125,7 +126,7 @@ async function hold(test: TestResult): Promise<void> {
 
 function tellTime(limitMs: number, open: number): string {
   return (
-    `Time is up after ${limitMs / 1_000} s, and ${open} sentences are open. If the gateway hangs, each of them waits for its own time limit.\n` +
+    `Time is up after ${limitMs / 1_000} s, and ${open} ${open === 1 ? 'sentence is' : 'sentences are'} open. If the gateway hangs, each of them waits for its own time limit.\n` +
     'Next: fix the first failure above, or allow more time: --limit SECONDS'
   );
 }
