@@ -302,6 +302,27 @@ describe.concurrent('a failure', () => {
     }),
   );
 
+  test('that does not happen again alone is named and does not count', async () => {
+    // verify starts the gateway once to try it. The next process is the one that fails, and only that one.
+    const starts = JSON.stringify(join(folder, 'starts-of-once'));
+    const command = spoil(
+      'once',
+      'identify.mjs',
+      'if (keys === undefined) return ANONYMOUS;',
+      'if (keys === undefined || (isSecond && !keys[0])) return ANONYMOUS;',
+    );
+    const file = join(folder, 'once', 'identify.mjs');
+    const note = `import { appendFileSync, readFileSync } from 'node:fs';\nappendFileSync(${starts}, '.');\nconst isSecond = readFileSync(${starts}).length === 2;\n`;
+    writeFileSync(file, note + readFileSync(file, 'utf8'));
+    const name = 'treats an empty key as unknown, not absent, on /api/orders/1';
+    const { code, text } = await verify('2', '--cmd', command, '--sentence', name);
+    expect(text).toContain(
+      '1 sentence failed, and passed when judged again alone, so it is not counted as open:\n',
+    );
+    expect(text).toContain('1 sentence judged, kept, in');
+    expect(code).toBe(0);
+  });
+
   test('--bail ends at the first one', async () => {
     const { code, text } = await verify('2', '--cmd', emptyKey('bailed'), '--only', '2', '--bail');
     expect(code).toBe(1);

@@ -5,6 +5,7 @@ import { colour } from '../../terminal/colour.ts';
 import { count } from '../../terminal/count.ts';
 import { describeFailure } from './failure-text.ts';
 import { judge, type Listener } from './judge.ts';
+import { judgeAgain, tellOverload, tellUnsteady } from './judge-again.ts';
 import { keepFailures, keepVerdict, type LastVerdict, lastVerdict } from './last-verdict.ts';
 import { NotJudged, tryOut } from './preflight.ts';
 import type { Verdict } from './verdict.ts';
@@ -43,17 +44,22 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
 
   const known = listPhases().map(({ number }) => number);
   const suites = only === undefined ? known.filter((number) => number <= phase.number) : [only];
-  const verdict = await judge(
-    subject,
-    {
-      // A gateway that refuses the config of its phase may still pass the suites of earlier ones.
-      suites: suites.map((suite) => ({ suite, level: Math.max(suite, accepted) })),
-      only: again ?? (sentence === undefined ? undefined : [sentence]),
-      bail: options.bail,
-      limitMs: Math.max(1_000, limitMs - elapsedMs()),
-    },
-    { ...progress(), ...(options.hold ? { onHeld: hold } : {}) },
-  );
+  const order = {
+    // A gateway that refuses the config of its phase may still pass the suites of earlier ones.
+    suites: suites.map((suite) => ({ suite, level: Math.max(suite, accepted) })),
+    only: again ?? (sentence === undefined ? undefined : [sentence]),
+    bail: options.bail,
+    limitMs: Math.max(1_000, limitMs - elapsedMs()),
+  };
+  const first = await judge(subject, order, {
+    ...progress(),
+    ...(options.hold ? { onHeld: hold } : {}),
+  });
+  const leftMs = Math.max(1_000, limitMs - elapsedMs());
+  const { verdict, unsteady } =
+    options.bail || options.hold
+      ? { verdict: first, unsteady: [] }
+      : await judgeAgain(subject, { ...order, limitMs: leftMs }, first);
   const isPart = again !== undefined || sentence !== undefined || only !== undefined;
   const failed = failuresIn(verdict);
   const isWhole = !isPart && !options.bail && !options.hold && !verdict.timeIsUp;
@@ -66,6 +72,8 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
   const failures = options.hold ? '' : formatFailures(verdict, options.all, keepFailures);
   if (failures) console.log(`\n${failures}`);
   console.log(`\n${formatSummary(verdict, suites)}\n`);
+  for (const remark of [tellUnsteady(unsteady), failed.length > 0 ? tellOverload() : ''])
+    if (remark) console.log(`${remark}\n`);
   const { judged, open } = countStates(verdict);
   if (verdict.timeIsUp) throw new NotJudged(tellTime(limitMs, open));
   if (judged === 0 && verdict.breakdowns.length === 0) throw new NotJudged(tellNothing(options));
