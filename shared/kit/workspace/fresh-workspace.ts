@@ -1,8 +1,8 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CliError } from '../../terminal/cli-error.ts';
 import { readPhaseFiles } from '../../repository/phase-files.ts';
 import { listPhases, type Phase } from '../../repository/phases.ts';
+import { CliError } from '../../terminal/cli-error.ts';
 import { acceptField } from './config-stub.ts';
 import { findNewFields, type NewField } from './new-fields.ts';
 import type { Acceptance, Origin } from './origin.ts';

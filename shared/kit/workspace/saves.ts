@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { CliError } from '../../terminal/cli-error.ts';
 import { root } from '../../repository/phases.ts';
+import { CliError } from '../../terminal/cli-error.ts';
 import { workspacePath } from './workspace.ts';
 
 /** A dated copy of the workspace. */

@@ -1,10 +1,18 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  findLead,
+  findSection,
+  type Page,
+  pickRows,
+  readPage,
+  relink,
+  titleOf,
+} from '../../repository/markdown.ts';
 import { comparePhases } from '../../repository/phase-diff.ts';
 import { type Phase, root } from '../../repository/phases.ts';
 import { readContractTests } from './contract-tests.ts';
 import type { Acceptance, Origin } from './origin.ts';
-import { findLead, findSection, type Page, pickRows, readPage, relink, titleOf } from '../../repository/markdown.ts';
 
 /** The text of TASK.md, taken from the contract, the documents and the suite of the phase. */
 export async function writeTask(

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import type { Phase } from '../../repository/phases.ts';
-import { startPhase } from '../../process/gateway-process.ts';
 import { findPorts } from '../../process/consecutive-ports.ts';
+import { startPhase } from '../../process/gateway-process.ts';
+import type { Phase } from '../../repository/phases.ts';
 import { workspacePath } from './workspace.ts';
 
 /** Starts the workspace once with its own config; undefined when it answers GET /health, otherwise its stderr. */

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CliError } from '../../terminal/cli-error.ts';
 import { listPhases, type Phase, root } from '../../repository/phases.ts';
+import { CliError } from '../../terminal/cli-error.ts';
 
 /** The command that starts the gateway of the workspace. It runs in the root folder. */
 export const workspaceCommand: readonly string[] = ['node', '--import', 'tsx', 'workspace/server.ts'];

@@ -1,0 +1,11 @@
+import type { NewField } from './new-fields.ts';
+
+/** What a workspace begins with: a copy of the phase before, the learner's own files, or a minimal server. */
+export type Origin = 'reference' | 'mine' | 'empty';
+
+/** A config field that the phase adds, and the file that accepts it. */
+export interface Acceptance {
+  field: NewField;
+  /** The file of the workspace that accepts the field now; undefined when the learner has to add it. */
+  file: string | undefined;
+}
