@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
+import { cpuChart } from '../shared/bench/charts.ts';
 import { judgeGoals } from '../shared/bench/goals.ts';
 import { parseAutocannon, parseWrk } from '../shared/bench/load.ts';
 import { type Measured, measure, type Slice } from '../shared/bench/measure.ts';
@@ -112,6 +113,18 @@ it('writes tables with a ratio to phase 1', () => {
   expect(rows.at(-1)).toContain('1.20');
   expect(toText(rows)).toContain('phase 2');
   expect(toMarkdown(rows).split('\n')[1]).toMatch(/^\| --- \| ---: \|/);
+});
+
+// Echarts draws from this option. It is installed by npm run bench -- --report only, so no test needs it.
+it('charts the lowest cost on top, the phases in their own colour, and no subject without a cost', () => {
+  const all = [measured('nginx', [20]), measured('direct', [0]), measured('phase 1', [50.26, 50.26, 900])];
+  const { height, option } = cpuChart('A title', all, 'light');
+  expect(option.title.text).toBe('A title');
+  expect(option.yAxis.data).toEqual(['phase 1', 'nginx']); // echarts draws a category axis from the bottom up
+  const bars = option.series[0]?.data ?? [];
+  expect(bars.map(({ value }) => value)).toEqual([50.3, 20]);
+  expect(new Set(bars.map(({ itemStyle }) => itemStyle.color)).size).toBe(2);
+  expect(cpuChart('A title', all.slice(0, 2), 'light').height).toBeLessThan(height);
 });
 
 it.skipIf(!onPath('wrk'))('measures phase 1 beside its service (needs wrk on PATH)', async () => {

@@ -1,6 +1,8 @@
-import * as echarts from 'echarts';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { median } from '../metrics/statistics.ts';
 import type { Measured } from './measure.ts';
+import { peersFolder } from './peers.ts';
 import { cpuOf, figures } from './results.ts';
 
 /** Each chart is drawn for the light and for the dark colour scheme of a page. */
@@ -16,17 +18,39 @@ const WIDTH = 760;
 const ROW = 30;
 const FRAME = 74;
 
-/** An SVG bar chart: CPU microseconds per request of each subject, lowest first. The phases have their own colour. */
-export function cpuChart(title: string, measured: Measured[], theme: Theme): string {
+/** The part of echarts that draws here. Its own types are missing in a checkout in which it is not installed. */
+interface Echarts {
+  init(
+    element: null,
+    theme: null,
+    options: { renderer: 'svg'; ssr: true; width: number; height: number },
+  ): { setOption(option: object): void; renderToSVGString(): string; dispose(): void };
+}
+
+/** Loads echarts, which installPeers() installs, and returns a function that draws a chart of cpuChart() as SVG. */
+export function loadPainter(): (chart: CpuChart) => string {
+  const { init }: Echarts = createRequire(join(peersFolder, 'package.json'))('echarts');
+  return ({ height, option }) => {
+    const chart = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
+    chart.setOption(option);
+    const svg = chart.renderToSVGString();
+    chart.dispose(); // otherwise its timer keeps the process alive
+    return `${svg}\n`;
+  };
+}
+
+/** A chart to draw: its height in pixels, and its option for echarts. */
+export type CpuChart = ReturnType<typeof cpuChart>;
+
+/** A bar chart: CPU microseconds per request of each subject, lowest on top. The phases have their own colour. */
+export function cpuChart(title: string, measured: Measured[], theme: Theme) {
   const ink = INKS[theme];
   const bars = measured
     .map((one) => ({ name: one.name, value: Math.round(median(figures(one, cpuOf)) * 10) / 10 }))
     .filter(({ value }) => value > 0)
     .sort((a, b) => b.value - a.value);
-  const size = { width: WIDTH, height: FRAME + bars.length * ROW };
-  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, ...size });
   const words = { color: ink.text, fontFamily: 'system-ui, sans-serif', fontSize: 13 };
-  chart.setOption({
+  const option = {
     animation: false,
     title: {
       text: title,
@@ -54,8 +78,6 @@ export function cpuChart(title: string, measured: Measured[], theme: Theme): str
         })),
       },
     ],
-  });
-  const svg = chart.renderToSVGString();
-  chart.dispose(); // otherwise its timer keeps the process alive
-  return `${svg}\n`;
+  };
+  return { height: FRAME + bars.length * ROW, option };
 }

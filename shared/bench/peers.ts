@@ -2,15 +2,18 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { startBenchProcess } from '../process/programs.ts';
 
-/** The folder of the npm peers. It has its own package.json, so `npm ci` in the root does not install them. */
+/**
+ * The folder of the npm peers, and of echarts, which draws the charts of the report. It has its own package.json, so
+ * `npm ci` in the root does not install them.
+ */
 export const peersFolder = join(import.meta.dirname, 'peers');
 
-/** True when --peers has installed the npm peers. */
+/** True when --peers or --report has installed the npm peers. */
 export function peersInstalled(): boolean {
   return existsSync(join(peersFolder, 'node_modules', 'autocannon'));
 }
 
-/** Installs the npm peers at the versions of their own lock file, unless they were installed after its last change. */
+/** Installs the packages of that folder at the versions of their own lock file, unless they were installed after its last change. */
 export async function installPeers(): Promise<void> {
   const installed = join(peersFolder, 'node_modules', '.package-lock.json');
   const changedAt = statSync(join(peersFolder, 'package-lock.json')).mtimeMs;

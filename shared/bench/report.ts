@@ -3,15 +3,16 @@ import { join } from 'node:path';
 import { median } from '../metrics/statistics.ts';
 import { root } from '../repository/phases.ts';
 import { toMarkdown } from '../terminal/table.ts';
-import { cpuChart, THEMES } from './charts.ts';
+import { cpuChart, loadPainter, THEMES } from './charts.ts';
 import { explanations } from './explanations.ts';
 import { type Judged, judgeGoals, spreadOf } from './goals.ts';
 import { compare, cpuOf, figures, find, type Results } from './results.ts';
 import { type Found, scenarios } from './scenarios.ts';
 import { tabulate } from './tables.ts';
 
-/** Writes docs/costs.md and its charts, and returns the paths. */
+/** Writes docs/costs.md and its charts, and returns the paths. Needs what installPeers() installs. */
 export function writeReport(results: Results): string[] {
+  const paint = loadPainter();
   const charts = join(root, 'docs', 'costs');
   rmSync(charts, { recursive: true, force: true });
   mkdirSync(charts, { recursive: true });
@@ -25,7 +26,7 @@ export function writeReport(results: Results): string[] {
     if (parts.length !== 1 || !part || part.measured.length < 2) continue;
     const title = scenarios.find((scenario) => scenario.name === name)?.title ?? name;
     for (const theme of THEMES) {
-      write(join(charts, `${name}-${theme}.svg`), cpuChart(title, part.measured, theme));
+      write(join(charts, `${name}-${theme}.svg`), paint(cpuChart(title, part.measured, theme)));
     }
   }
   write(join(root, 'docs', 'costs.md'), toPage(results));

@@ -22,7 +22,7 @@ It uses wrk, nginx and redis-server if they are on PATH; without wrk it needs --
   --only A,B     measures only these scenarios: ${scenarios.map(({ name }) => name).join(', ')}
   --json FILE    writes the figures of every slice to a file
   --from FILE    reads such a file instead of measuring; with --only, those scenarios are measured again
-  --report       writes docs/costs.md and its charts
+  --report       writes docs/costs.md and its charts; installs echarts, with the peers
   --help         this text
 
 The scenario soak takes ten minutes. It runs only with --soak, or when --only names it.
@@ -46,6 +46,12 @@ async function main(): Promise<void> {
   }
   const chosen = choose(values.only, values.quick ?? false, values.soak ?? false);
   const kept = values.from === undefined ? undefined : readResults(values.from);
+  // Before the measurement: without echarts the report could not be written half an hour later.
+  if (values.peers || values.report) {
+    say('installing the peers');
+    await installPeers();
+    say('');
+  }
   const measured = kept && values.only === undefined ? undefined : await run(chosen, values);
   const results = merge(kept, measured);
   if (values.json) writeFileSync(values.json, JSON.stringify(results));
@@ -99,10 +105,6 @@ function readResults(file: string): Results {
 
 async function run(chosen: Scenario[], options: { peers?: boolean; quick?: boolean }): Promise<Results> {
   leaveGatewayCore();
-  if (options.peers) {
-    say('installing the peers');
-    await installPeers();
-  }
   const load = loadProgram();
   const around = await prepareSurroundings();
   const plan = options.quick
