@@ -123,7 +123,7 @@ describe.concurrent('npm run freeze', () => {
     expect(first['1-first']).toMatch(/^[\da-f]{64}$/);
     const errata = sandbox.read(errataPath);
     expect(errata).toMatch(/^# Errata\n/);
-    expect(errata).not.toMatch(/^-/m);
+    expect(errata).not.toMatch(/^(?:-|##)/m);
 
     sandbox.write('phases/1-first/same.ts', 'other;\n');
     const refused = await sandbox.run('freeze', ['1']);
@@ -139,8 +139,48 @@ describe.concurrent('npm run freeze', () => {
     expect(second['1-first']).not.toBe(first['1-first']);
     expect(second['2-second']).toBe(first['2-second']);
     expect(sandbox.read(errataPath).slice(errata.length)).toMatch(
-      /^- \d{4}-\d\d-\d\d, 1-first: The word was wrong\.\n$/,
+      /^\n## \d{4}-\d\d-\d\d\n\n- 1: The word was wrong\.\n$/,
     );
+  });
+
+  test('adds a phase to the entry of the same day and reason, and leaves the other entries alone', async ({
+    expect,
+  }) => {
+    const sandbox = makeSandbox(files);
+    const older = '\n## 2020-01-01\n\n- 1, 3: A fix.\n';
+    for (const phase of ['1', '2', '3']) await sandbox.run('freeze', [phase]);
+    sandbox.write(errataPath, `${sandbox.read(errataPath)}${older}`);
+    const changes = [
+      { phase: '3-third', why: 'A fix.' },
+      { phase: '1-first', why: 'A fix.' },
+      { phase: '2-second', why: 'Another fix.' },
+      { phase: '2-second', why: 'A fix.' },
+    ];
+    const listed: string[] = [];
+    for (const [i, { phase, why }] of changes.entries()) {
+      sandbox.write(`phases/${phase}/same.ts`, `change ${i};\n`);
+      expect((await sandbox.run('freeze', [phase, '--why', why])).code).toBe(0);
+      listed.push(sandbox.read(errataPath).split(/\n## \d{4}-\d\d-\d\d\n\n/)[2] ?? '');
+    }
+    expect(listed).toEqual([
+      '- 3: A fix.\n',
+      '- 1, 3: A fix.\n',
+      '- 1, 3: A fix.\n- 2: Another fix.\n',
+      '- 1–3: A fix.\n- 2: Another fix.\n',
+    ]);
+    expect(sandbox.read(errataPath)).toContain(older);
+  });
+
+  test('refuses a list that it could not write again, and writes nothing', async ({ expect }) => {
+    const sandbox = makeSandbox(files);
+    await sandbox.run('freeze', ['1']);
+    const before = sandbox.read(lockPath);
+    sandbox.write(errataPath, `${sandbox.read(errataPath)}\n## 2020-01-01\n\nA note by hand.\n`);
+    sandbox.write('phases/1-first/same.ts', 'other;\n');
+    const { code, stderr } = await sandbox.run('freeze', ['1', '--why', 'A fix.']);
+    expect(code).toBe(1);
+    expect(stderr).toBe('phases/ERRATA.md has a line that is neither a date nor an entry: A note by hand.\n');
+    expect(sandbox.read(lockPath)).toBe(before);
   });
 
   test('writes nothing when nothing has changed; line ends and dot files are no change', async ({

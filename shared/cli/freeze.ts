@@ -1,7 +1,9 @@
-import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { buildHistory, listIds } from '../kit/history/phase-history.ts';
+import { addErratum, formatErrata, parseErrata } from '../repository/errata.ts';
+import { readText } from '../repository/phase-files.ts';
 import { hashPhase, readLock, writeLock } from '../repository/phase-hash.ts';
 import { findPhase, listPhases, root } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
@@ -9,17 +11,12 @@ import { CliError, runCommand } from '../terminal/cli-error.ts';
 
 const usage = `npm run freeze -- PHASE --why "REASON"
 
-Records the hash of a phase in phases/phases.lock.json, and the reason in phases/ERRATA.md.
+Records the hash of a phase in phases/phases.lock.json, and the reason in phases/ERRATA.md: phases that change on one
+day for the same reason share an entry.
 The first recording of a phase needs no reason and writes none. The ids of the tags are recorded too: see npm run tags.
   --help   this text`;
 
 const errataFile = join(root, 'phases', 'ERRATA.md');
-const errataHead = `# Errata
-
-What was changed in a phase after it was frozen, and why. \`npm run freeze\` writes this list.
-
-`;
-
 function main(): void {
   const { values, positionals } = readArguments(usage, {
     why: { type: 'string' },
@@ -47,11 +44,11 @@ function freeze(words: string[], reason: string | undefined): string {
   if (recorded !== undefined && !why) {
     throw new CliError(`${name} is frozen: say why it changes. npm run freeze -- ${number} --why "REASON"`);
   }
+  const errata = existsSync(errataFile) ? parseErrata(readText(errataFile)) : [];
+  const today = new Date().toISOString().slice(0, 10);
+  const added = recorded !== undefined && why ? addErratum(errata, today, number, why) : errata;
   writeLock({ phases: { ...lock.phases, [name]: hash }, tags });
-  if (!existsSync(errataFile)) writeFileSync(errataFile, errataHead);
-  if (recorded !== undefined) {
-    appendFileSync(errataFile, `- ${new Date().toISOString().slice(0, 10)}, ${name}: ${why}\n`);
-  }
+  writeFileSync(errataFile, formatErrata(added));
   return `${name} is frozen as ${hash.slice(0, 12)}. The ids of the tags have changed.\nNext: npm run docs -- docs/workshop.md, which shows them, then npm test, then commit all of phases/.`;
 }
 
