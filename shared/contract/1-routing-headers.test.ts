@@ -530,12 +530,15 @@ describe('a field behind 1,200 others', () => {
 
   test('is none that tells where the client is: those come first', async () => {
     expect((await ask(`GET /api/x HTTP/1.1\r\n${many}\r\n`)).status).toBe(200);
-    expect(onlySeen().headers).toMatchObject({
-      'x-forwarded-for': '127.0.0.1',
-      'x-forwarded-proto': 'http',
-      'x-forwarded-host': 'a',
-      'x-forwarded-prefix': '/api',
-    });
+    // Two strings per field: this is what a service sees that reads 1,000 fields.
+    const { rawHeaders } = onlySeen();
+    expect(rawHeaders.length).toBeGreaterThan(2_400);
+    const read = rawHeaders.slice(0, 2_000).map((text) => text.toLowerCase());
+    const valueBehind = (name: string) => read[read.indexOf(name) + 1];
+    expect(valueBehind('x-forwarded-for')).toBe('127.0.0.1');
+    expect(valueBehind('x-forwarded-proto')).toBe('http');
+    expect(valueBehind('x-forwarded-host')).toBe('a');
+    expect(valueBehind('x-forwarded-prefix')).toBe('/api');
   });
 });
 

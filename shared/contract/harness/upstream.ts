@@ -72,6 +72,8 @@ export async function startUpstream(
       handler(request, response);
     },
   );
+  // By default Node drops the fields after the first 1,000, or since 22.23.2 and 24.18.1 refuses such a request with 431.
+  server.maxHeadersCount = 0;
   return listen(server, seen, () => begun, { host, port });
 }
 
