@@ -3,13 +3,13 @@
 #   docker run --rm --publish 127.0.0.1:3000:3000 gateway-3
 # An image contains only what a phase needs to run: its folder, Node, and the dependencies of package.json.
 
-FROM node:20.20.2-bookworm-slim AS dependencies
+FROM node:24.21.0-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 # Without install scripts: no dependency needs one, and no dependency can run code during the build.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
-FROM node:20.20.2-bookworm-slim AS runtime
+FROM node:24.21.0-bookworm-slim AS runtime
 ENV NODE_ENV=production
 WORKDIR /app
 COPY package.json ./
