@@ -3,6 +3,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { foreignFolders } from '../shared/recordings/copy.ts';
 import { findFieldPaths, isField, listFields } from '../shared/repository/config-fields.ts';
+import { formatErrata, parseErrata } from '../shared/repository/errata.ts';
 import { readPhaseFiles, readText } from '../shared/repository/phase-files.ts';
 import { listPhases, root } from '../shared/repository/phases.ts';
 import { scripts } from '../shared/repository/scripts.ts';
@@ -21,6 +22,10 @@ const paths = listPaths(root);
 const chapters = ['contract.md', 'config.md', 'errors.md', 'adding-a-phase.md'];
 const documents = [
   'README.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'CHANGELOG.md',
+  'shared/README.md',
   ...chapters.map((name) => `docs/${name}`),
   ...paths.filter((path) => /^docs\/.*\.md$/.test(path) && !chapters.includes(path.slice(5))),
   ...phases.map(({ name }) => `phases/${name}/README.md`),
@@ -96,6 +101,27 @@ describe('nothing is left out', () => {
   test('README.md names every phase', () => {
     const readme = readText(join(root, 'README.md'));
     expect(phases.filter(({ name }) => !readme.includes(name))).toEqual([]);
+  });
+
+  test('README.md or shared/README.md names every script of package.json', () => {
+    const numbered = (name: string) => name.replace(/\d+$/, 'N');
+    const read = ['README.md', 'shared/README.md'].map((document) => readText(join(root, document)));
+    const named = read.flatMap(findScripts).map(numbered);
+    expect(scriptNames.filter((name) => !named.includes(numbered(name)))).toEqual([]);
+  });
+
+  test('.editorconfig tells editors what biome.json says', () => {
+    const { formatter } = JSON.parse(readText(join(root, 'biome.json')));
+    const editor = readText(join(root, '.editorconfig'));
+    const first = (name: string) => new RegExp(`^${name} = (.*)$`, 'm').exec(editor)?.[1];
+    expect(first('indent_style')).toBe(formatter.indentStyle);
+    expect(Number(first('indent_size'))).toBe(formatter.indentWidth);
+    expect(Number(first('max_line_length'))).toBe(formatter.lineWidth);
+  });
+
+  test('phases/ERRATA.md is a list that npm run freeze can continue', () => {
+    const text = readText(join(root, 'phases', 'ERRATA.md'));
+    expect(formatErrata(parseErrata(text))).toBe(text);
   });
 
   test('every phase has its scripts in package.json', () => {
