@@ -150,6 +150,11 @@ describe('what is found in a document', () => {
     expect(findAnchors(sample)).toEqual(['a-title-with-marks']);
   });
 
+  test('anchors as GitHub makes them: of no code, and numbered where a heading comes again', () => {
+    const headings = ['## A_b: `c.d` – e', '```sh', '# no heading', '```', '## Same', '## Same'].join('\n');
+    expect(findAnchors(headings)).toEqual(['a_b-cd--e', 'same', 'same-1']);
+  });
+
   test('file names, but not those of the reader', () => {
     const found = ['phases/9-none/server.ts', 'none.lua', 'test/none.json'];
     expect(findFileNames([...spans, ...lines])).toEqual(found);

@@ -1,7 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { acceptField } from '../shared/kit/workspace/config-stub.ts';
 import { findNewFields } from '../shared/kit/workspace/new-fields.ts';
-import { findLead, findSection, findSections, pickRows, relink } from '../shared/repository/markdown.ts';
+import {
+  findLead,
+  findSection,
+  findSections,
+  pickRows,
+  relink,
+  unlink,
+} from '../shared/repository/markdown.ts';
 
 describe('new fields of a config', () => {
   const before = { services: { a: { url: 'x' } }, routes: [{ prefix: '/a', service: 'a' }] };
@@ -112,6 +119,14 @@ describe('parts of a Markdown file', () => {
     expect(relink(findLead(page), page, 'workspace')).toBe(
       '**What?** A [link](../docs/b.md#c), an [anchor](../docs/a.md#here)\nand [another](https://x.y/z).',
     );
+  });
+
+  test('links in code are text, and those without a link keep their words', () => {
+    const text = '`[a](b.md)` ![c](d.svg) [**e** `f`](g.md#h) [i](https://j.k)';
+    expect(relink(text, page, 'workspace')).toBe(
+      '`[a](b.md)` ![c](../docs/d.svg) [**e** `f`](../docs/g.md#h) [i](https://j.k)',
+    );
+    expect(unlink(text)).toBe('`[a](b.md)` c **e** `f` [i](https://j.k)');
   });
 
   test('rows that are picked keep their head, and tables without any go', () => {

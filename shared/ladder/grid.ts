@@ -1,4 +1,5 @@
 import { type Counts, formatCounts } from '../process/vitest.ts';
+import { findTables } from '../repository/markdown.ts';
 import type { Pair } from '../repository/pairs.ts';
 
 /** A pair and the counts of its tests. */
@@ -44,9 +45,7 @@ export function formatMarkdown(cells: Cell[]): string {
 
 /** The table that `formatMarkdown` has written into a text; empty when there is none. */
 export function readMarkdown(text: string): string[][] {
-  const lines = /^\| phase \| suite 1 .*\n(?:\|.*\n?)+/m.exec(text)?.[0].trimEnd().split('\n') ?? [];
-  const rows = lines.map((line) => line.slice(2, -2).split(' | '));
-  return rows.filter((_, index) => index !== 1);
+  return findTables(text).find(([head]) => head?.[0] === 'phase' && head[1] === 'suite 1') ?? [];
 }
 
 function toTable(cells: Cell[]): string[][] {

@@ -1,3 +1,5 @@
+import { parseMarkdown } from '../repository/markdown.ts';
+
 /** A command of a recording and what it printed. */
 export interface RecordedCommand {
   /** The lines above the command that begin with `# `. */
@@ -25,24 +27,21 @@ const copied = '<!-- recorded in a copy of the repository -->';
 
 /** The recordings of a Markdown text, from top to bottom. */
 export function findRecordings(markdown: string): Recording[] {
-  const lines = markdown.split('\n');
-  const recordings: Recording[] = [];
-  let above = '';
-  for (let begin = 0; begin < lines.length; begin++) {
-    const line = lines[begin]?.trimEnd() ?? '';
-    const [, fence, language] = /^(`{3,})(.*)$/.exec(line) ?? [];
-    if (fence) {
-      const found = lines.findIndex((text, index) => index > begin && text.trimEnd() === fence);
-      const end = found === -1 ? lines.length : found;
-      if (language === 'console') {
-        const commands = splitCommands(lines.slice(begin + 1, end));
-        recordings.push({ begin, end, phase: against.exec(above)?.[1], inCopy: above === copied, commands });
-      }
-      begin = end;
-    }
-    if (line) above = line;
-  }
-  return recordings;
+  const blocks = parseMarkdown(markdown).children;
+  return blocks.flatMap((block, index) => {
+    if (block.type !== 'code' || block.lang !== 'console' || !block.position) return [];
+    const before = blocks[index - 1];
+    const above = before?.type === 'html' ? before.value : '';
+    return [
+      {
+        begin: block.position.start.line - 1,
+        end: block.position.end.line - 1,
+        phase: against.exec(above)?.[1],
+        inCopy: above === copied,
+        commands: splitCommands(block.value.split('\n')),
+      },
+    ];
+  });
 }
 
 /** Writes recordings back into the Markdown text in which they were found. */

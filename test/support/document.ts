@@ -1,13 +1,18 @@
-/** The code in a Markdown text: spans in backticks, and the lines of fenced blocks. */
+import GithubSlugger from 'github-slugger';
+import { toString as wordsOf } from 'mdast-util-to-string';
+import { visit } from 'unist-util-visit';
+import { findRelativeLinks, parseMarkdown } from '../../shared/repository/markdown.ts';
+
+/** The code in a Markdown text: spans in backticks, and the lines of blocks. */
 export function findCode(markdown: string): { spans: string[]; lines: string[]; json: string[] } {
+  const spans: string[] = [];
   const lines: string[] = [];
   const json: string[] = [];
-  const prose = markdown.replaceAll(/^( *)```(\w*).*?\n(.*?)^\1```/gms, (_, _indent, language, block) => {
-    lines.push(...block.split('\n'));
-    if (language === 'json') json.push(block);
-    return '';
+  visit(parseMarkdown(markdown), (node) => {
+    if (node.type === 'inlineCode') spans.push(node.value);
+    if (node.type === 'code') lines.push(...node.value.split('\n'));
+    if (node.type === 'code' && node.lang === 'json') json.push(node.value);
   });
-  const spans = [...prose.matchAll(/(`+)(.+?)\1/gs)].map((match) => match[2]?.trim() ?? '');
   return { spans, lines, json };
 }
 
@@ -20,19 +25,17 @@ export function findScripts(markdown: string): string[] {
 
 /** The targets of relative links, with their anchors. */
 export function findLinks(markdown: string): string[] {
-  return [...markdown.matchAll(/\]\(([^)\s]+)\)/g)]
-    .map((match) => match[1] ?? '')
-    .filter((target) => !/^[a-z]+:/.test(target));
+  return findRelativeLinks(markdown).map(({ url }) => url);
 }
 
-/** The anchors of a Markdown text as code hosts make them from its headings. */
+/** The anchors that GitHub makes from the headings of a Markdown text. */
 export function findAnchors(markdown: string): string[] {
-  return [...markdown.matchAll(/^#+ +(.*?) *$/gm)].map((match) =>
-    (match[1] ?? '')
-      .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
-      .replaceAll(' ', '-'),
-  );
+  const slugger = new GithubSlugger();
+  const anchors: string[] = [];
+  visit(parseMarkdown(markdown), 'heading', (heading) => {
+    anchors.push(slugger.slug(wordsOf(heading)));
+  });
+  return anchors;
 }
 
 const ending = /\.(?:ts|lua|json|md|ya?ml)$/;

@@ -1,4 +1,8 @@
 import { join } from 'node:path';
+import type { ListItem, RootContent } from 'mdast';
+import { toString as wordsOf } from 'mdast-util-to-string';
+import { visit } from 'unist-util-visit';
+import { parseMarkdown } from '../../shared/repository/markdown.ts';
 import { readText } from '../../shared/repository/phase-files.ts';
 import { root } from '../../shared/repository/phases.ts';
 
@@ -12,25 +16,43 @@ export interface DocumentedMetric {
 
 /** The sections of docs/metrics.md whose heading is the name of a metric. */
 export function readMetricsPage(): DocumentedMetric[] {
-  const text = readText(join(root, 'docs', 'metrics.md'));
-  return text
-    .split(/^#{2,3} (?=)/m)
-    .filter((section) => section.startsWith('`gateway_'))
-    .map((section) => ({
-      name: /^`(\w+)`\n/.exec(section)?.[1] ?? '',
-      type: /^- (counter|gauge|histogram|summary)\b/m.exec(section)?.[1] ?? '',
-      labels: [...(/^- labels: (.*)$/m.exec(section)?.[1] ?? '').matchAll(/`(\w+)`/g)].map(
-        ([, name]) => name ?? '',
-      ),
-      queries: findQueries(section),
-    }));
+  const blocks = readBlocks();
+  return blocks.flatMap((heading, index) => {
+    const name = wordsOf(heading);
+    if (heading.type !== 'heading' || !name.startsWith('gateway_')) return [];
+    const below = blocks.slice(index + 1);
+    const next = below.findIndex(({ type }) => type === 'heading');
+    const section = next === -1 ? below : below.slice(0, next);
+    const items = section.flatMap((block) => (block.type === 'list' ? block.children : []));
+    const types = items.map((item) => /^(?:counter|gauge|histogram|summary)\b/.exec(wordsOf(item))?.[0]);
+    return [
+      {
+        name,
+        type: types.find((type) => type !== undefined) ?? '',
+        labels: items.filter((item) => wordsOf(item).startsWith('labels: ')).flatMap(findSpans),
+        queries: findQueries(section),
+      },
+    ];
+  });
 }
 
 /** Every query of docs/metrics.md. */
 export function readDocumentedQueries(): string[] {
-  return findQueries(readText(join(root, 'docs', 'metrics.md')));
+  return findQueries(readBlocks());
 }
 
-function findQueries(text: string): string[] {
-  return [...text.matchAll(/^```promql\n(.*?)\n```$/gms)].map(([, query]) => query ?? '');
+function readBlocks(): RootContent[] {
+  return parseMarkdown(readText(join(root, 'docs', 'metrics.md'))).children;
+}
+
+function findSpans(item: ListItem): string[] {
+  const spans: string[] = [];
+  visit(item, 'inlineCode', ({ value }) => {
+    spans.push(value);
+  });
+  return spans;
+}
+
+function findQueries(blocks: RootContent[]): string[] {
+  return blocks.flatMap((block) => (block.type === 'code' && block.lang === 'promql' ? [block.value] : []));
 }

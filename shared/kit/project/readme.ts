@@ -1,4 +1,12 @@
-import { findLead, findSections, type Page, titleOf } from '../../repository/markdown.ts';
+import {
+  findLead,
+  findSections,
+  type Page,
+  parseMarkdown,
+  sourceOf,
+  titleOf,
+  unlink,
+} from '../../repository/markdown.ts';
 import type { Phase } from '../../repository/phases.ts';
 
 /** An environment variable of the gateway. */
@@ -28,11 +36,13 @@ const leftOut = /^(?:Try it|What changed)/;
 export function writeReadme(phase: Phase, files: Map<string, string>, scripts: string[]): string {
   const page: Page = { path: `phases/${phase.name}/README.md`, text: files.get('README.md') ?? '' };
   const sections = findSections(page).filter(({ title }) => !leftOut.test(title));
-  const diagram = /^```text\n[\s\S]*?^```$/m.exec(page.text)?.[0] ?? '';
+  const diagram = parseMarkdown(page.text).children.find(
+    (block) => block.type === 'code' && block.lang === 'text',
+  );
   const parts = [
     `# Gateway: ${titleOf(phase)}`,
     findLead(page),
-    diagram,
+    diagram ? sourceOf(page.text, [diagram]) : '',
     startSection(files, scripts),
     ...sections.map(({ title, text }) => `## ${title}\n\n${text}`),
   ];
@@ -76,17 +86,12 @@ docker run --rm -p 3000:3000 my-gateway
 In the container, 127.0.0.1 is the container itself: \`gateway.json\` must have addresses that can be reached from there.`;
 }
 
-const blocks = /^```.*\n[\s\S]*?^```$|^(?:(?!```).+\n?)+/gm;
-
-/** Removes what refers to this repository: links to its files, and paragraphs that call its scripts. */
+/** Removes what refers to this repository: links to its files, and blocks that call its scripts. */
 function tidy(text: string, scripts: string[]): string {
-  const foreign = (block: string) =>
+  const callsForeign = (block: string) =>
     [...block.matchAll(/\bnpm run ([\w:-]+)/g)].some(([, name = '']) => !scripts.includes(name));
-  return (text.match(blocks) ?? [])
-    .filter((block) => !foreign(block) && !block.startsWith('<!--'))
-    .map((block) => block.trimEnd())
-    .map((block) =>
-      block.startsWith('```') ? block : block.replaceAll(/\[([^\]]*)\]\((?![a-z]+:)[^)]*\)/g, '$1'),
-    )
-    .join('\n\n');
+  const kept = parseMarkdown(text)
+    .children.map((block) => sourceOf(text, [block]))
+    .filter((block) => !callsForeign(block) && !block.startsWith('<!--'));
+  return unlink(kept.join('\n\n'));
 }
