@@ -8,8 +8,8 @@ import { drawFrame, type Paint } from '../shared/dashboard/frame.ts';
 import type { Scrape } from '../shared/dashboard/scrape.ts';
 import { increases, ScrapeWindow } from '../shared/dashboard/scrape-window.ts';
 import { type Summary, summarise } from '../shared/dashboard/summary.ts';
-import { parseExposition } from '../shared/metrics/exposition.ts';
-import { histogramQuantile } from '../shared/metrics/quantile.ts';
+import { parseSamples } from '../shared/metrics/prometheus-text.ts';
+import { histogramQuantile } from '../shared/metrics/statistics.ts';
 import { freePort } from '../shared/process/free-port.ts';
 import { root } from '../shared/repository/phases.ts';
 
@@ -23,7 +23,7 @@ const url = 'http://127.0.0.1:9464/metrics';
 
 /** A scrape of a gateway that has answered `orders` times on its only route, one in ten of them with 502. */
 function scrapeOf(atMs: number, orders: number, startedAt = 1000): Scrape {
-  return { atMs, atUnixSeconds: startedAt + 65, samples: parseExposition(expositionOf(orders, startedAt)) };
+  return { atMs, atUnixSeconds: startedAt + 65, samples: parseSamples(expositionOf(orders, startedAt)) };
 }
 
 function expositionOf(orders: number, startedAt = 1000): string {
@@ -56,49 +56,6 @@ nodejs_eventloop_lag_p99_seconds 0.0123
 `;
 }
 
-describe('an exposition', () => {
-  test('is read line by line: names, labels, values', () => {
-    const text = [
-      '# HELP a_total Help.',
-      '# TYPE a_total counter',
-      'a_total 1',
-      'b{x="1",y="two words"} 2.5e3 1700000000000',
-      'c{} NaN',
-      'd{le="+Inf"} +Inf',
-      'e -Inf',
-      '',
-      'no sample',
-    ].join('\n');
-    expect(parseExposition(text)).toEqual([
-      { name: 'a_total', labels: {}, value: 1 },
-      { name: 'b', labels: { x: '1', y: 'two words' }, value: 2500 },
-      { name: 'c', labels: {}, value: Number.NaN },
-      { name: 'd', labels: { le: '+Inf' }, value: Number.POSITIVE_INFINITY },
-      { name: 'e', labels: {}, value: Number.NEGATIVE_INFINITY },
-    ]);
-  });
-
-  test.each([
-    [
-      'quotes, backslashes and line ends',
-      'a{x="say \\"hi\\" to C:\\\\new\\nline"} 1',
-      'say "hi" to C:\\new\nline',
-    ],
-    ['braces and commas', 'a{x="{route=\\"/a\\"}, b"} 1', '{route="/a"}, b'],
-    ['nothing', 'a{x=""} 1', ''],
-  ])('may hold %s in a label', (_what, line, value) => {
-    expect(parseExposition(line)).toEqual([{ name: 'a', labels: { x: value }, value: 1 }]);
-  });
-
-  test('of OpenMetrics has exemplars and an end, which are passed over', () => {
-    const text = 'a_bucket{le="1"} 3 # {trace_id="x"} 0.5 1700000000\na_created 1.7e9\n# EOF\n';
-    expect(parseExposition(text)).toEqual([
-      { name: 'a_bucket', labels: { le: '1' }, value: 3 },
-      { name: 'a_created', labels: {}, value: 1.7e9 },
-    ]);
-  });
-});
-
 describe('a quantile', () => {
   const buckets = [
     { upperBound: 0.1, count: 50 },
@@ -116,17 +73,17 @@ describe('a quantile', () => {
     [0, 0],
     [1, 1],
   ])('%f is %f', (q, value) => {
-    expect(histogramQuantile(q, buckets)).toBeCloseTo(value, 9);
-    expect(histogramQuantile(q, [...buckets].reverse())).toBeCloseTo(value, 9);
+    expect(histogramQuantile(buckets, q)).toBeCloseTo(value, 9);
+    expect(histogramQuantile(buckets.toReversed(), q)).toBeCloseTo(value, 9);
   });
 
   test('beyond the last finite bound is that bound', () => {
     const slow = [...buckets.slice(0, 3), { upperBound: Number.POSITIVE_INFINITY, count: 1000 }];
-    expect(histogramQuantile(0.99, slow)).toBe(1);
+    expect(histogramQuantile(slow, 0.99)).toBe(1);
   });
 
   test.each([[[]], [buckets.map((bucket) => ({ ...bucket, count: 0 }))]])('of nothing is unknown', (none) => {
-    expect(histogramQuantile(0.99, none)).toBe(null);
+    expect(histogramQuantile(none, 0.99)).toBe(null);
   });
 });
 
@@ -134,7 +91,7 @@ describe('what happened between two scrapes', () => {
   const at = (atMs: number, text: string, startedAt = 1): Scrape => ({
     atMs,
     atUnixSeconds: atMs / 1000,
-    samples: parseExposition(`${text}\nprocess_start_time_seconds ${startedAt}`),
+    samples: parseSamples(`${text}\nprocess_start_time_seconds ${startedAt}`),
   });
 
   test('is the difference of each series, whatever the order of its labels; a new one began at 0', () => {
@@ -205,7 +162,7 @@ describe('the summary', () => {
   });
 
   test('does without what a gateway does not say', () => {
-    const samples = parseExposition('gateway_build_info{phase="5-observability"} 1');
+    const samples = parseSamples('gateway_build_info{phase="5-observability"} 1');
     const bare: Scrape = { atMs: 0, atUnixSeconds: 0, samples };
     expect(summarise(bare, bare)).toMatchObject({
       redisUp: null,
@@ -254,7 +211,7 @@ anonymous      2.0        2.0     33`,
   });
 
   test('has a word for what is not there yet', () => {
-    const samples = parseExposition('gateway_build_info{phase="5-observability"} 1');
+    const samples = parseSamples('gateway_build_info{phase="5-observability"} 1');
     const bare: Scrape = { atMs: 0, atUnixSeconds: 0, samples };
     const frame = drawFrame(url, summarise(bare, bare), roomy, plain);
     for (const words of ['no request yet', 'nothing yet', 'no client yet', 'no service', 'measuring']) {

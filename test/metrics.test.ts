@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseExposition } from '../shared/metrics/exposition.ts';
-import type { Sample } from '../shared/metrics/prometheus-text.ts';
+import { parseSamples, type Sample } from '../shared/metrics/prometheus-text.ts';
 import { readText } from '../shared/repository/phase-files.ts';
 import { root } from '../shared/repository/phases.ts';
 import { type DemoServices, startDemoServices } from '../shared/upstreams/demo-services.ts';
@@ -50,7 +49,7 @@ beforeAll(async () => {
   expect(await get('/api/orders/1', key)).toBe(503);
 
   text = await (await fetch(`http://127.0.0.1:${gateway.adminPort}/metrics`)).text();
-  samples = parseExposition(text);
+  samples = parseSamples(text);
 });
 
 afterAll(async () => {

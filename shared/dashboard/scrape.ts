@@ -1,5 +1,4 @@
-import { parseExposition } from '../metrics/exposition.ts';
-import type { Sample } from '../metrics/prometheus-text.ts';
+import { parseSamples, type Sample } from '../metrics/prometheus-text.ts';
 import { CliError } from '../terminal/cli-error.ts';
 
 /** A monotonic clock for the time between two scrapes, and the time of day. */
@@ -35,7 +34,7 @@ export async function scrape(url: string, clock: Clock, signal?: AbortSignal): P
   } catch (error) {
     throw new Unreachable(reasonOf(error as Error));
   }
-  const samples = parseExposition(text);
+  const samples = parseSamples(text);
   if (status === 200 && samples.some(({ name }) => name === oneOfOurs)) {
     return { atMs: clock.monotonicMs(), atUnixSeconds: clock.unixSeconds(), samples };
   }

@@ -1,5 +1,5 @@
 import type { Sample } from '../metrics/prometheus-text.ts';
-import { type Bucket, histogramQuantile } from '../metrics/quantile.ts';
+import { type Bucket, histogramQuantile } from '../metrics/statistics.ts';
 import type { Scrape } from './scrape.ts';
 import { increases, valueNamed } from './scrape-window.ts';
 
@@ -79,8 +79,8 @@ export function summarise(oldest: Scrape, newest: Scrape): Summary {
       .map((route) => ({
         route,
         perSecond: rate('gateway_http_requests_total', { route }),
-        p50Seconds: seconds === null ? null : histogramQuantile(0.5, bucketsOf(changes, route)),
-        p99Seconds: seconds === null ? null : histogramQuantile(0.99, bucketsOf(changes, route)),
+        p50Seconds: seconds === null ? null : histogramQuantile(bucketsOf(changes, route), 0.5),
+        p99Seconds: seconds === null ? null : histogramQuantile(bucketsOf(changes, route), 0.99),
         errorsPerSecond: rate('gateway_http_requests_total', { route, status: /^5/ }),
         total: sum(totals, 'gateway_http_requests_total', { route }),
       }))

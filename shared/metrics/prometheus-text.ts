@@ -21,8 +21,16 @@ export interface Metrics {
 
 type Format = 'text' | 'openmetrics';
 
-const samplePattern = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/;
-const labelPattern = /([a-zA-Z_]\w*)="((?:\\[\\"n]|[^"\\])*)"(?:,|$)/y;
+// What is behind the value: a timestamp, or an exemplar of OpenMetrics.
+const samplePattern = /^([a-zA-Z_:][\w:]*)(?:\{((?:[^"}]|"(?:\\.|[^"\\])*")*)\})?[ \t]+(\S+)(?:[ \t].*)?$/;
+const labelPattern = /\s*([a-zA-Z_]\w*)="((?:\\[\\"n]|[^"\\])*)"\s*(?:,|$)/y;
+const quoted = /"(?:\\.|[^"\\])*"/g;
+const number = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
+
+/** The samples of a text in Prometheus' format 0.0.4, or in OpenMetrics. Comments and invalid lines are left out. */
+export function parseSamples(text: string): Sample[] {
+  return text.split('\n').flatMap((line) => parseSample(line) ?? []);
+}
 
 /**
  * Parses the Prometheus text format 0.0.4, or OpenMetrics 1.0.0. Throws at text that a scraper might reject: a sample
@@ -50,6 +58,9 @@ export function parseMetrics(text: string, format: Format = 'text'): Metrics {
       family = name;
     } else {
       const sample = parseSample(line);
+      if (!sample) throw new Error(`Neither a sample nor a comment: ${line}`);
+      if (!/^\S+ \S+$/.test(line.replaceAll(quoted, '""')))
+        throw new Error(`More than a name, labels, one space and a value: ${line}`);
       if (!namesOf(family, types.get(family), format).includes(sample.name) || !helped.has(family))
         throw new Error(`No HELP and TYPE above this line: ${line}`);
       const series = seriesOf(sample);
@@ -80,19 +91,31 @@ export function parseMetrics(text: string, format: Format = 'text'): Metrics {
   };
 }
 
-function parseSample(line: string): Sample {
-  const [, name, inner = '', number] = samplePattern.exec(line) ?? [];
-  if (name === undefined) throw new Error(`Neither a sample nor a comment: ${line}`);
+/** The sample of a line; undefined for a comment, and for a line that is none. */
+function parseSample(line: string): Sample | undefined {
+  const [, name, inner = '', written = ''] = samplePattern.exec(line) ?? [];
+  const labels = parseLabels(inner);
+  const value = parseValue(written);
+  return name === undefined || labels === undefined || value === undefined
+    ? undefined
+    : { name, labels, value };
+}
+
+function parseLabels(inner: string): Record<string, string> | undefined {
   const labels: Record<string, string> = {};
   labelPattern.lastIndex = 0;
   for (let end = 0; end < inner.length; end = labelPattern.lastIndex) {
     const [, label = '', value = ''] = labelPattern.exec(inner) ?? [];
-    if (label === '' || label in labels) throw new Error(`Bad labels: ${line}`);
+    if (label === '' || label in labels) return undefined;
     labels[label] = value.replaceAll(/\\(.)/g, (_, sign) => (sign === 'n' ? '\n' : sign));
   }
-  const value = number === '+Inf' ? Number.POSITIVE_INFINITY : Number(number);
-  if (Number.isNaN(value) && !/^nan$/i.test(number as string)) throw new Error(`Not a number: ${line}`);
-  return { name, labels, value };
+  return labels;
+}
+
+function parseValue(text: string): number | undefined {
+  if (/^nan$/i.test(text)) return Number.NaN;
+  if (/^[+-]?inf(?:inity)?$/i.test(text)) return text.startsWith('-') ? -Infinity : Infinity;
+  return number.test(text) ? Number(text) : undefined;
 }
 
 /** The names that the samples of a family may have. */

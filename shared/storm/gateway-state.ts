@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { parseSamples } from '../metrics/prometheus-text.ts';
 import { memoryBytes } from '../process/cpu.ts';
 import { until } from '../process/until.ts';
 import { type Gateway, isHealthy, memoryFile, type Subject } from './gateway.ts';
@@ -39,5 +40,5 @@ export function countDescriptors(pid: number): number {
 /** The number of series that the gateway shows in /metrics, from phase 5 on. */
 export async function countSeries({ adminPort }: Gateway): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
-  return text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
+  return parseSamples(text).length;
 }

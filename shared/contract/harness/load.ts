@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect } from 'vitest';
+import { median } from '../../metrics/statistics.ts';
 import { answersIn, type Connection, connect, send, until } from './client.ts';
 import type { Gateway } from './gateway.ts';
 
@@ -131,6 +132,5 @@ async function measure(gateway: Gateway, target: string): Promise<Speed> {
   wrong.push(...clients.filter(({ closed }) => closed()).map(() => 'a connection was closed'));
   for (const { socket } of clients) socket.destroy();
   expect(wrong).toEqual([]);
-  const sorted = latencies.toSorted((a, b) => a - b);
-  return { answers, medianMs: sorted[Math.floor(sorted.length / 2)] as number };
+  return { answers, medianMs: median(latencies) };
 }
