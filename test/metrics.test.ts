@@ -12,7 +12,7 @@ import { dashboardQueries, dashboardVariables } from './support/grafana-dashboar
 import { readDocumentedQueries, readMetricsPage } from './support/metrics-page.ts';
 import { newestPhase, startNewestGateway } from './support/newest-gateway.ts';
 import { arePresent } from './support/program.ts';
-import { fillVariables, findMetrics, withoutSuffix } from './support/promql.ts';
+import { fillVariables, findLabels, findMetrics, withoutSuffix } from './support/promql.ts';
 
 const hasPromtool = arePresent('promtool');
 const page = readMetricsPage();
@@ -128,9 +128,7 @@ describe('the labels that a query names exist', () => {
     (_title, query) => {
       const metrics = findMetrics(query).map(withoutSuffix);
       const known = new Set([...everywhere, ...metrics.flatMap((name) => shown().get(name)?.labels ?? [])]);
-      const grouped = [...query.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, list = '']) => list.split(/,\s*/));
-      const matched = [...query.matchAll(/(\w+)\s*(?:=~|!~|!=|=)\s*"/g)].map(([, label = '']) => label);
-      expect([...grouped, ...matched].filter((label) => !known.has(label))).toEqual([]);
+      expect(findLabels(query).filter((label) => !known.has(label))).toEqual([]);
     },
   );
 });
@@ -155,12 +153,21 @@ describe.skipIf(!hasPromtool)('promtool', () => {
 
 describe('what is found in a query', () => {
   test.each([
-    ['up', ['up']],
-    ['sum by (route, le) (rate(a_seconds_bucket{route=~"x|y"}[5m]))', ['a_seconds_bucket']],
-    ['histogram_quantile(0.99, sum by (le) (rate(b_bucket[1m]))) > 1e3 and on (x) c', ['b_bucket', 'c']],
-    ['sum(a) / scalar(sum(b)) or vector(0)', ['a', 'b']],
-    ['max by (service) (avg_over_time(d[5m])) > 0.5 # not this', ['d']],
-  ])('%s', (query, names) => {
-    expect(findMetrics(query)).toEqual(names);
+    ['up', ['up'], []],
+    ['sum by (route, le) (rate(a_seconds_bucket{route=~"x|y"}[5m]))', ['a_seconds_bucket'], ['route', 'le']],
+    [
+      'histogram_quantile(0.99, sum by (le) (rate(b_bucket[1m]))) > 1e3 and on (x) group_left (y) c{z!="a=\\"b"}',
+      ['b_bucket', 'c'],
+      ['le', 'x', 'y', 'z'],
+    ],
+    ['sum(a) / scalar(sum(b)) or vector(0)', ['a', 'b'], []],
+    ['max by (service) (avg_over_time(d[$__rate_interval])) > 0.5 # not this', ['d'], ['service']],
+  ])('%s', (query, metrics, labels) => {
+    expect(findMetrics(query)).toEqual(metrics);
+    expect(findLabels(query)).toEqual(labels);
+  });
+
+  test('is an error when it does not parse', () => {
+    expect(() => findMetrics('sum(a')).toThrow(SyntaxError);
   });
 });

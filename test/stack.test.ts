@@ -332,9 +332,11 @@ describe('Dockerfile', () => {
     expect(runs).toEqual([expect.stringMatching(/^npm ci --omit=dev --ignore-scripts\b/)]);
     for (const end of ends) {
       expect(find(end, 'RUN').filter(({ rest }) => /\b(?:npm|apt|curl|wget)\b/.test(rest))).toEqual([]);
-      expect(find(end, 'COPY').map(({ rest }) => rest)).toContain(
-        '--from=dependencies /app/node_modules ./node_modules',
-      );
+      expect(find(end, 'COPY')).toContainEqual({
+        name: 'COPY',
+        flags: ['--from=dependencies'],
+        rest: '/app/node_modules ./node_modules',
+      });
     }
   });
 
@@ -356,7 +358,7 @@ describe('Dockerfile', () => {
     const ignore = readText(join(root, '.dockerignore'));
     const copied = stages
       .flatMap(({ instructions }) => instructions)
-      .filter(({ name, rest }) => name === 'COPY' && !rest.startsWith('--from'))
+      .filter(({ name, flags }) => name === 'COPY' && flags.length === 0)
       .flatMap(({ rest }) => rest.split(/\s+/).slice(0, -1))
       .map((path) => path.replace(/\$\{PHASE\}\/?/, '').replace(/\/$/, ''));
     const files = listFiles('');

@@ -1,11 +1,20 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  DockerfileParser,
+  type From,
+  type ModifiableInstruction,
+  type Instruction as Node,
+} from 'dockerfile-ast';
 import { readText } from '../../shared/repository/phase-files.ts';
 import { root } from '../../shared/repository/phases.ts';
 
-/** An instruction, such as `COPY`, and its arguments with continued lines joined. */
+/** An instruction, such as `COPY`. */
 export interface Instruction {
   name: string;
+  /** Such as `--from=dependencies`. */
+  flags: string[];
+  /** The arguments behind the flags, with continued lines joined. */
   rest: string;
 }
 
@@ -21,18 +30,21 @@ export const dockerfile = readText(join(root, 'Dockerfile'));
 /** The stages of a Dockerfile, in order. */
 export function readStages(text: string): Stage[] {
   const stages: Stage[] = [];
-  const lines = text.replaceAll(/^\s*#.*\n/gm, '').replaceAll(/\\\n\s*/g, '');
-  for (const line of lines.split('\n')) {
-    const [, name = '', rest = ''] = /^([A-Z]+)\s+(.*)$/.exec(line) ?? [];
-    if (name === 'FROM') {
-      const [from = '', , stage = ''] = rest.split(/\s+/);
-      stages.push({ name: stage, from, instructions: [] });
-    } else if (name) {
-      stages.at(-1)?.instructions.push({ name, rest });
+  for (const node of DockerfileParser.parse(text).getInstructions()) {
+    if (isFrom(node)) {
+      stages.push({ name: node.getBuildStage() ?? '', from: node.getImage() ?? '', instructions: [] });
+    } else {
+      const flags = isModifiable(node) ? node.getFlags().map(String) : [];
+      const rest = node.getArgumentsContent() ?? '';
+      stages.at(-1)?.instructions.push({ name: node.getKeyword(), flags, rest });
     }
   }
   return stages;
 }
+
+const isFrom = (node: Node): node is From => 'getBuildStage' in node;
+
+const isModifiable = (node: Node): node is ModifiableInstruction => 'getFlags' in node;
 
 /** The instructions of a stage, after those of the stages that it is based on. */
 export function instructionsOf(stages: Stage[], name: string): Instruction[] {

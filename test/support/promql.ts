@@ -1,17 +1,15 @@
-// The words of a query that are not names of metrics.
-const words = /^(?:and|or|unless|by|without|on|ignoring|group_left|group_right|bool|offset|inf|nan)$/i;
-const labelLists = /\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)/g;
+import { parser } from '@prometheus-io/lezer-promql';
 
-/** The names of the metrics in a PromQL query. */
+const strictParser = parser.configure({ strict: true });
+
+/** The names of the metrics in a PromQL query. Throws a SyntaxError when it is none. */
 export function findMetrics(query: string): string[] {
-  const bare = query
-    .replaceAll(/#.*$/gm, '')
-    .replaceAll(/"[^"]*"|'[^']*'/g, '')
-    .replaceAll(/\{[^}]*\}|\[[^\]]*\]/g, ' ')
-    .replaceAll(labelLists, ' ');
-  const found = [...bare.matchAll(/[a-zA-Z_:][\w:]*(?!\w*\s*\()/g)].map(([name]) => name);
-  // In a number such as 1e3, the letter is not a name.
-  return [...new Set(found.filter((name) => !words.test(name) && !new RegExp(`\\d${name}\\b`).test(bare)))];
+  return find(query, 'Identifier');
+}
+
+/** The labels that a PromQL query matches, or by which it groups or joins. Throws a SyntaxError when it is none. */
+export function findLabels(query: string): string[] {
+  return find(query, 'LabelName');
 }
 
 /** `a_seconds_bucket` belongs to the histogram `a_seconds`. */
@@ -22,4 +20,16 @@ export function withoutSuffix(name: string): string {
 /** A query of a Grafana panel as Grafana would send it with nothing selected. */
 export function fillVariables(query: string): string {
   return query.replaceAll('$__rate_interval', '1m').replaceAll(/\$(?:instance|route|service)\b/g, '.*');
+}
+
+/** The texts of the nodes with this name in the syntax tree. */
+function find(query: string, node: string): string[] {
+  const text = fillVariables(query);
+  const found = new Set<string>();
+  strictParser.parse(text).iterate({
+    enter({ name, from, to }) {
+      if (name === node) found.add(text.slice(from, to));
+    },
+  });
+  return [...found];
 }
