@@ -60,6 +60,21 @@ const a = zod
   })
 `,
     ],
+    [
+      'with a comment below its last property, and a name in quotes',
+      "z.object({\n  'prefix': a,\n  service: b /* c */, // d\n  // e\n});",
+      "z.object({\n  'prefix': a,\n  service: b /* c */, // d\n  access: z.unknown(), // why\n  // e\n});",
+    ],
+    [
+      'with its brace behind its last property',
+      'z.object({ prefix: a,\n  service: b });',
+      'z.object({ prefix: a,\n  service: b,\n  access: z.unknown(), // why\n });',
+    ],
+    [
+      'inside another one, in TypeScript',
+      'const a: Schema<A> = z.object({ routes: z.array(z.object({ prefix, service })) })!;',
+      'const a: Schema<A> = z.object({ routes: z.array(z.object({ prefix, service, access: z.unknown() })) })!;',
+    ],
   ])('%s', (_, before, after) => {
     expect(acceptField(before, field, 'why')).toBe(after);
     expect(acceptField(after, field, 'why')).toBe(after);
@@ -69,6 +84,8 @@ const a = zod
     ['no zod object', 'const config = JSON.parse(text);'],
     ['one without the older fields', 'z.strictObject({ prefix: z.string() })'],
     ['one that holds them deeper', 'z.strictObject({ route: z.object({ prefix: a }), service: b })'],
+    ['one in a comment', '// z.strictObject({ prefix: a, service: b })'],
+    ['one in a source that is not TypeScript', 'z.strictObject({ prefix: a, service: b }); let let = 1;'],
     ['one that never ends', 'z.strictObject({ prefix: a, service: b'],
   ])('is not made of %s', (_, source) => {
     expect(acceptField(source, field, 'why')).toBeUndefined();
