@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, send } from './harness/client.ts';
 import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
+import { quotaOf } from './harness/rate-limit-fields.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
 
 // Every test uses addresses of its own, so the count of an address shows which bucket a call was charged to.
@@ -61,7 +62,9 @@ const from = (forwardedFor: string | string[], gateway = behindProxy): Promise<A
 /** The number of calls that the bucket of this answer has counted, this one included. */
 function counted(answer: Answer): number {
   expect(answer.status).toBe(200);
-  return limit - Number(/^"anonymous";r=(\d+);t=\d+$/.exec(String(answer.headers.ratelimit))?.[1]);
+  const { policy, remaining } = quotaOf(answer);
+  expect(policy).toBe('anonymous');
+  return limit - remaining;
 }
 
 /** Makes one call from each address, and asserts that one bucket counted them all. */
