@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import escapeStringRegexp from 'escape-string-regexp';
 import { afterAll, describe, expect, test } from 'vitest';
 import manifest from '../package.json' with { type: 'json' };
 import { redisAvailable } from '../shared/contract/harness/redis.ts';
@@ -130,9 +131,7 @@ describe('the command', () => {
     const { code, stdout } = await run([]);
     expect(code).toBe(0);
     for (const { name, phase, about } of drills) {
-      expect(stdout).toMatch(
-        new RegExp(`^  ${phase}-\\S+ +${name} +${about.replaceAll(/[?.]/g, '\\$&')}$`, 'm'),
-      );
+      expect(stdout).toMatch(new RegExp(`^  ${phase}-\\S+ +${name} +${escapeStringRegexp(about)}$`, 'm'));
     }
     expect(stdout).toContain('Next: npm run drill -- ');
   });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { acceptField } from '../shared/kit/workspace/config-stub.ts';
 import { findNewFields } from '../shared/kit/workspace/new-fields.ts';
+import { namesFile } from '../shared/repository/imports.ts';
 import {
   findLead,
   findSection,
@@ -150,5 +151,16 @@ describe('parts of a Markdown file', () => {
     expect(pickRows(page.text, (cells) => cells[0] === 'x \\| y')).toBe(
       '| a | n |\n|---|---|\n| x \\| y | 1 |',
     );
+  });
+});
+
+describe('a file of a phase', () => {
+  test.each([
+    ["import { Redis } from './redis.ts';", 'redis.ts', true],
+    ["join(import.meta.dirname, 'fixed-window.lua')", 'fixed-window.lua', true],
+    ['new URL("./fixed-windowXlua", import.meta.url)', 'fixed-window.lua', false],
+    ["import { Redis } from './my-redis.ts';", 'redis.ts', false],
+  ])('is named in %s: %s, %s', (source, file, expected) => {
+    expect(namesFile(source, file)).toBe(expected);
   });
 });

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { saveWorkspace } from '../kit/workspace/saves.ts';
 import { requireWorkspace, workspacePath } from '../kit/workspace/workspace.ts';
 import { fileName } from '../kit/workspace/workspace-files.ts';
+import { namesFile } from '../repository/imports.ts';
 import { readPhaseFiles, readText } from '../repository/phase-files.ts';
 import { findPhase, type Phase } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
@@ -53,11 +54,9 @@ function describeNeighbours(
   phase: Phase,
 ): string[] {
   const mine = readPhaseFiles(workspacePath());
-  const names = (source: string, other: string) =>
-    new RegExp(`['"](?:\\./)?${escape(other)}['"]`).test(source);
-  const missing = [...reference.keys()].filter((other) => names(text, other) && !mine.has(other));
-  const users = [...reference].filter(([other, source]) => other !== file && names(source, file));
-  const used = [...mine].some(([other, source]) => other !== file && names(source, file));
+  const missing = [...reference.keys()].filter((other) => namesFile(text, other) && !mine.has(other));
+  const users = [...reference].filter(([other, source]) => other !== file && namesFile(source, file));
+  const used = [...mine].some(([other, source]) => other !== file && namesFile(source, file));
   return [
     ...missing.map(
       (other) => `It needs ${other}, which you do not have: npm run rescue -- ${phase.number} ${other}`,

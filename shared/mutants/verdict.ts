@@ -1,3 +1,4 @@
+import escapeStringRegexp from 'escape-string-regexp';
 import type { Expectation, Mutant } from './mutant.ts';
 
 /** The result of one test, or of a hook or file around tests. */
@@ -53,6 +54,6 @@ function outcomeOf(tried: number, failed: number, differences: number): MutantVe
 }
 
 function isMeant({ file, test }: Expectation, finding: Finding): boolean {
-  const pattern = test.replaceAll(/[^\w\s…]/g, '\\$&').replaceAll('…', '.*');
+  const pattern = test.split('…').map(escapeStringRegexp).join('.*');
   return file === finding.file && new RegExp(`^${pattern}$`, 's').test(finding.test);
 }

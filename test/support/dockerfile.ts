@@ -6,6 +6,7 @@ import {
   type ModifiableInstruction,
   type Instruction as Node,
 } from 'dockerfile-ast';
+import escapeStringRegexp from 'escape-string-regexp';
 import { readText } from '../../shared/repository/phase-files.ts';
 import { root } from '../../shared/repository/phases.ts';
 
@@ -52,16 +53,16 @@ export function instructionsOf(stages: Stage[], name: string): Instruction[] {
   return stage ? [...instructionsOf(stages, stage.from), ...stage.instructions] : [];
 }
 
+const wildcards: Record<string, string> = { '**/': '(?:.+/)?', '*': '[^/]*' };
+
 /** True when .dockerignore includes this path of the repository. The last pattern that matches decides. */
 export function isInContext(path: string, ignoreFile: string): boolean {
   let included = true;
   for (const line of ignoreFile.split('\n')) {
     if (line === '' || line.startsWith('#')) continue;
     const pattern = line.replace(/^!/, '');
-    const expression = pattern
-      .replaceAll('.', '\\.')
-      .replaceAll('**/', '(?:.+/)?')
-      .replaceAll(/(?<!\))\*/g, '[^/]*');
+    const parts = pattern.split(/(\*\*\/|\*)/);
+    const expression = parts.map((part) => wildcards[part] ?? escapeStringRegexp(part)).join('');
     if (new RegExp(`^${expression}(?:/|$)`).test(path)) included = line.startsWith('!');
   }
   return included;

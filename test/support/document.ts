@@ -1,3 +1,4 @@
+import escapeStringRegexp from 'escape-string-regexp';
 import GithubSlugger from 'github-slugger';
 import { toString as wordsOf } from 'mdast-util-to-string';
 import { visit } from 'unist-util-visit';
@@ -57,12 +58,11 @@ export function findFileNames(code: string[]): string[] {
     .filter((word) => ending.test(word) || ourFolders.test(word));
 }
 
+const wildcards: Record<string, string> = { '*': '[^/]*', 'N-name': '\\d+-[\\w-]+', N: '\\d+' };
+
 /** Whether a name stands for a path, or for the end of one. `N-name` is any phase, `N` any number, `*` any letters. */
 export function namesPath(name: string, path: string): boolean {
-  const pattern = name
-    .replaceAll('.', '\\.')
-    .replaceAll('*', '[^/]*')
-    .replaceAll('N-name', '\\d+-[\\w-]+')
-    .replaceAll(/(?<![\w])N(?![\w])/g, '\\d+');
+  const parts = name.split(/(\*|N-name|\bN\b)/);
+  const pattern = parts.map((part) => wildcards[part] ?? escapeStringRegexp(part)).join('');
   return new RegExp(`^(?:.*/)?${pattern}$`).test(path);
 }

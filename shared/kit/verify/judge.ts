@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import escapeStringRegexp from 'escape-string-regexp';
 import {
   breakdownsOf,
   byFile,
@@ -45,7 +46,7 @@ export interface Listener {
 
 /** Runs suites against a gateway. */
 export async function judge(subject: Subject, order: Order, listener: Listener = {}): Promise<Verdict> {
-  const pattern = order.only?.map((text) => escapePattern(text.replaceAll(' > ', ' '))).join('|');
+  const pattern = order.only?.map((text) => escapeStringRegexp(text.replaceAll(' > ', ' '))).join('|');
   const folder = mkdtempSync(join(tmpdir(), 'gateway-verify-'));
   const removeFolder = () => rmSync(folder, { recursive: true, force: true });
   process.once('exit', removeFolder);
@@ -178,10 +179,6 @@ function testOf({ name, file, errors = [], evidence }: Held): TestResult {
     faults,
     evidence,
   };
-}
-
-function escapePattern(text: string): string {
-  return text.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 }
 
 /** Waits for a promise, at most for `ms`. Its result and its error are ignored. */
