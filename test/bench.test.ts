@@ -127,6 +127,19 @@ it('charts the lowest cost on top, the phases in their own colour, and no subjec
   expect(cpuChart('A title', all.slice(0, 2), 'light').height).toBeLessThan(height);
 });
 
+it('aligns words left and numbers right, whatever their colour, and escapes what Markdown would split', () => {
+  const rows = [
+    ['name', 'of', 'ms'],
+    ['\u001b[1mlonger\u001b[0m', 'a|b', '1'],
+    ['x', '', '1000'],
+  ];
+  expect(toText(rows, 2)).toBe(
+    ['  name    of     ms', '  \u001b[1mlonger\u001b[0m  a|b     1', '  x            1000'].join('\n'),
+  );
+  expect(toMarkdown(rows, 2)).toContain('| --- | --- | ---: |\n');
+  expect(toMarkdown(rows)).toContain('| a\\|b | 1 |');
+});
+
 it.skipIf(!onPath('wrk'))('measures phase 1 beside its service (needs wrk on PATH)', async () => {
   const around = await prepareSurroundings();
   try {

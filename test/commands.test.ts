@@ -343,7 +343,7 @@ describe('the ladder', () => {
     });
     const cells = listPairs([phase(1), phase(2)]).map((each) => ({ ...each, counts: counts(each.mustPass) }));
     expect(formatGrid(cells)).toBe(
-      ['  phase    suite 1   suite 2', '  1-name   ok 61     fails', '  2-name   ok 61     ok 61'].join('\n'),
+      ['  phase   suite 1  suite 2', '  1-name  ok 61    fails', '  2-name  ok 61    ok 61'].join('\n'),
     );
     expect(formatMarkdown(cells)).toBe(
       [

@@ -28,11 +28,11 @@ test('npm run progress: a row for the workspace below its phase, and what to do 
   expect(stderr).toBe('');
   expect(code).toBe(0);
   expect(stdout).toContain(`
-  phase       suite 1   suite 2    suite 3
-  1-first     ok 3      fails      fails
-  2-second    ok 3      ok 3       fails
-  workspace   ok 3      1 failed   fails
-  3-third     ok 3      ok 3       ok 3
+  phase      suite 1  suite 2   suite 3
+  1-first    ok 3     fails     fails
+  2-second   ok 3     ok 3      fails
+  workspace  ok 3     1 failed  fails
+  3-third    ok 3     ok 3      ok 3
 
 Suite 2 is the lowest that fails. Next: npm run verify -- 2
 `);

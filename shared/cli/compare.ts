@@ -46,7 +46,7 @@ function describe(phase: Phase, own: Phase, changes: FileChange[], stat: boolean
   const shown = stat ? [] : differing.map((change) => formatChange(change, 'workspace', reference));
   return [
     colour.bold(`From workspace to ${reference}`),
-    [...listChanges(differing, words), ...counted].join('\n'),
+    [listChanges(differing, words), ...counted].filter(Boolean).join('\n'),
     ...shown,
     nextStep(phase, own, differing),
   ].join('\n\n');

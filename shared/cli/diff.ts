@@ -74,7 +74,7 @@ function describe(from: Phase, to: Phase, options: Options): string {
 function summary(changes: FileChange[], differing: FileChange[]): string {
   const unchanged = changes.length - differing.length;
   return [
-    ...listChanges(differing, { changed: 'changed', new: 'new', removed: 'removed', unchanged: '' }),
+    listChanges(differing, { changed: 'changed', new: 'new', removed: 'removed', unchanged: '' }),
     `  ${unchanged} ${unchanged === 1 ? 'file is' : 'files are'} unchanged.`,
     `  ${inheritedLines(changes)} lines added or removed in inherited TypeScript files.`,
   ].join('\n');

@@ -2,12 +2,13 @@ import { join } from 'node:path';
 import { requireWorkspace } from '../kit/workspace/workspace.ts';
 import { listWorkspacePairs } from '../kit/workspace/workspace-pairs.ts';
 import { runPairs } from '../ladder/climb.ts';
-import { alignTable, type Cell, formatCell, readMarkdown } from '../ladder/grid.ts';
+import { type Cell, formatCell, readMarkdown } from '../ladder/grid.ts';
 import { readText } from '../repository/phase-files.ts';
 import { listPhases, type Phase, root } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { runCommand } from '../terminal/cli-error.ts';
 import { refuseWords } from '../terminal/option-values.ts';
+import { toText } from '../terminal/table.ts';
 
 const usage = `npm run progress
 
@@ -31,7 +32,7 @@ function formatLadder(phase: Phase, cells: Cell[]): string {
   const [, ...rows] = readMarkdown(readText(join(root, 'README.md')));
   const place = rows.findIndex(([name]) => name === phase.name) + 1 || rows.length;
   const head = ['phase', ...cells.map(({ suite }) => `suite ${suite}`)];
-  return alignTable([head, ...rows.toSpliced(place, 0, ['workspace', ...cells.map(formatCell)])]);
+  return toText([head, ...rows.toSpliced(place, 0, ['workspace', ...cells.map(formatCell)])], Infinity);
 }
 
 function nextStep(phase: Phase, cells: Cell[]): string {

@@ -7,6 +7,7 @@ import { listPhases } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
 import { refuseWords } from '../terminal/option-values.ts';
+import { toText } from '../terminal/table.ts';
 
 const usage = `npm run tags
 
@@ -100,14 +101,16 @@ function writeObject({ type, content, id }: GitObject): void {
 }
 
 function describeTags(plans: Plan[]): string {
-  const rows = plans.map(
-    ({ tagged, what }) =>
-      `  ${tagged.name}  ${tagged.commit.id.slice(0, 12)}  ${what.padEnd(9)}  ${tagged.phase.name}`,
-  );
+  const rows = plans.map(({ tagged, what }) => [
+    tagged.name,
+    tagged.commit.id.slice(0, 12),
+    what,
+    tagged.phase.name,
+  ]);
   const [last, previous = last] = plans.map(({ tagged }) => tagged).reverse();
   if (!last || !previous) return 'There are no phases yet.';
   return [
-    ...rows,
+    toText(rows, Infinity),
     '',
     'Next:',
     `  git log --oneline ${last.name}`,

@@ -1,6 +1,7 @@
 import { type Counts, formatCounts } from '../process/vitest.ts';
 import { findTables } from '../repository/markdown.ts';
 import type { Pair } from '../repository/pairs.ts';
+import { toMarkdown, toText } from '../terminal/table.ts';
 
 /** A pair and the counts of its tests. */
 export interface Cell extends Pair {
@@ -27,20 +28,12 @@ export function formatCell({ mustPass, counts: { passed, failed, skipped } }: Ce
 
 /** The grid in columns for a terminal: phases down, suites across. */
 export function formatGrid(cells: Cell[]): string {
-  return alignTable(toTable(cells));
-}
-
-/** The cells of a table in columns for a terminal. */
-export function alignTable(table: string[][]): string {
-  const widthOf = (column: number) => Math.max(...table.map((row) => row[column]?.length ?? 0));
-  const line = (row: string[]) => row.map((text, column) => text.padEnd(widthOf(column))).join('   ');
-  return table.map((row) => `  ${line(row)}`.trimEnd()).join('\n');
+  return toText(toTable(cells), Infinity);
 }
 
 /** The grid as a Markdown table. */
 export function formatMarkdown(cells: Cell[]): string {
-  const [head = [], ...rows] = toTable(cells);
-  return [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
+  return toMarkdown(toTable(cells), Infinity);
 }
 
 /** The table that `formatMarkdown` has written into a text; empty when there is none. */

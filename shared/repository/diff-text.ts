@@ -1,5 +1,6 @@
 import { formatPatch, structuredPatch } from 'diff';
 import { colour } from '../terminal/colour.ts';
+import { toText } from '../terminal/table.ts';
 import type { FileChange } from './phase-diff.ts';
 
 /** Sorts inherited files first, because they show where a phase hooks in, and the README last. */
@@ -10,12 +11,12 @@ export function byReadingOrder(a: FileChange, b: FileChange): number {
 }
 
 /** A line per file, with the word for its kind and the number of lines added and removed. */
-export function listChanges(changes: FileChange[], words: Record<FileChange['kind'], string>): string[] {
-  const width = Math.max(...changes.map(({ path }) => path.length));
-  return changes.map(({ path, kind, added, removed }) => {
+export function listChanges(changes: FileChange[], words: Record<FileChange['kind'], string>): string {
+  const rows = changes.map(({ path, kind, added, removed }) => {
     const counts = [added && colour.green(`+${added}`), removed && colour.red(`-${removed}`)].filter(Boolean);
-    return `  ${words[kind].padEnd(8)} ${path.padEnd(width)}  ${counts.join(' ')}`;
+    return [words[kind], path, counts.join(' ')];
   });
+  return toText(rows, Infinity);
 }
 
 /** The unified diff of one file. `before` and `after` are the folder names to print. */

@@ -53,9 +53,7 @@ function section(result: Result, storms: Storm[]): string[] {
     `## ${storm.title}`,
     `**What is done.** ${storm.done}`,
     `**What must hold.** ${storm.owed}`,
-    ...(result.notRun === undefined
-      ? [toMarkdown(figureRows(result).map((row) => row.map(escapeCell)))]
-      : [`**Not run**: ${result.notRun}.`]),
+    ...(result.notRun === undefined ? [toMarkdown(figureRows(result))] : [`**Not run**: ${result.notRun}.`]),
     ...(result.notes.length > 0 ? [result.notes.map((note) => `- ${note}`).join('\n')] : []),
   ];
 }
@@ -66,8 +64,4 @@ function titleOf({ name }: Result, storms: Storm[]): string {
 
 function latenessOf({ lateness }: Result): string {
   return lateness ? `${lateness.p99Ms.toFixed(1)} ms, ${lateness.maxMs.toFixed(0)} ms` : '–';
-}
-
-function escapeCell(cell: string): string {
-  return cell.replaceAll('|', '\\|');
 }

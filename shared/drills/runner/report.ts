@@ -1,5 +1,6 @@
 import { findPhase } from '../../repository/phases.ts';
 import { colour } from '../../terminal/colour.ts';
+import { toText } from '../../terminal/table.ts';
 import { findMarked } from './code-mark.ts';
 import type { Drill, DrillOutcome } from './definition.ts';
 
@@ -8,17 +9,10 @@ const indent = '  ';
 
 /** One line for each drill. */
 export function listDrills(drills: readonly Drill[]): string {
-  const rows = drills.map(({ phase, name, about }) => [nameOf(phase), name, about] as const);
-  const [phaseWidth, nameWidth] = [0, 1].map((column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  const lines = rows.map(
-    ([phase, name, about]) =>
-      `${indent}${phase.padEnd(phaseWidth ?? 0)}  ${name.padEnd(nameWidth ?? 0)}  ${about}`,
-  );
+  const rows = drills.map(({ phase, name, about }) => [nameOf(phase), name, about]);
   return [
     'Drills: predict what happens, then run it.',
-    lines.join('\n'),
+    toText(rows, Infinity),
     `Next: npm run drill -- ${drills[0]?.name}`,
   ].join('\n\n');
 }
