@@ -6,7 +6,7 @@ import { parseAutocannon, parseWrk } from '../shared/bench/load.ts';
 import { type Measured, measure, type Slice } from '../shared/bench/measure.ts';
 import { goalRows } from '../shared/bench/report.ts';
 import type { Results } from '../shared/bench/results.ts';
-import { SAME_AGAIN } from '../shared/bench/scenarios.ts';
+import { sameAgain } from '../shared/bench/scenarios.ts';
 import { direct, phase } from '../shared/bench/subjects.ts';
 import { prepareSurroundings } from '../shared/bench/surroundings.ts';
 import { tabulate } from '../shared/bench/tables.ts';
@@ -66,7 +66,7 @@ it('holds the median of the ratios within the rounds against a goal', () => {
       measured('phase 2', [110, 330, 107]),
       measured('phase 3', [140, 420, 140]),
       measured('phase 4', [141, 423, 141]),
-      measured(SAME_AGAIN, [102, 294, 100]),
+      measured(sameAgain, [102, 294, 100]),
     ),
   );
   const verdict = (figure: string) => judged.find((goal) => goal.figure === figure);

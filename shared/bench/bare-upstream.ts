@@ -4,7 +4,7 @@
 //   POST any path  204, when the body has arrived
 import { createServer } from 'node:http';
 
-const SLOW_MS = 500;
+const slowMs = 500;
 const bodies = new Map<string, Buffer>();
 
 function bodyFor(path: string): Buffer {
@@ -24,7 +24,7 @@ const server = createServer((request, response) => {
     response.end(body);
   };
   if (request.method === 'POST') request.resume().once('end', () => response.writeHead(204).end());
-  else if (path === '/slow') setTimeout(answer, SLOW_MS);
+  else if (path === '/slow') setTimeout(answer, slowMs);
   else answer();
 });
 server.listen({ port: Number(process.env.PORT), host: '127.0.0.1', backlog: 4096 });

@@ -6,17 +6,17 @@ import { peersFolder } from './peers.ts';
 import { cpuOf, figures } from './results.ts';
 
 /** Each chart is drawn for the light and for the dark colour scheme of a page. */
-export const THEMES = ['light', 'dark'] as const;
-type Theme = (typeof THEMES)[number];
+export const themes = ['light', 'dark'] as const;
+type Theme = (typeof themes)[number];
 
-const INKS = {
+const inks = {
   light: { text: '#1f2328', grid: '#d1d9e0', ours: '#0969da', others: '#afb8c1' },
   dark: { text: '#f0f6fc', grid: '#3d444d', ours: '#4493f8', others: '#656c76' },
 };
 
-const WIDTH = 760;
-const ROW = 30;
-const FRAME = 74;
+const chartWidth = 760;
+const rowHeight = 30;
+const frameHeight = 74;
 
 /** The part of echarts that draws here. Its own types are missing in a checkout in which it is not installed. */
 interface Echarts {
@@ -31,7 +31,7 @@ interface Echarts {
 export function loadPainter(): (chart: CpuChart) => string {
   const { init }: Echarts = createRequire(join(peersFolder, 'package.json'))('echarts');
   return ({ height, option }) => {
-    const chart = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
+    const chart = init(null, null, { renderer: 'svg', ssr: true, width: chartWidth, height });
     chart.setOption(option);
     const svg = chart.renderToSVGString();
     chart.dispose(); // otherwise its timer keeps the process alive
@@ -44,7 +44,7 @@ export type CpuChart = ReturnType<typeof cpuChart>;
 
 /** A bar chart: CPU microseconds per request of each subject, lowest on top. The phases have their own colour. */
 export function cpuChart(title: string, measured: Measured[], theme: Theme) {
-  const ink = INKS[theme];
+  const ink = inks[theme];
   const bars = measured
     .map((one) => ({ name: one.name, value: Math.round(median(figures(one, cpuOf)) * 10) / 10 }))
     .filter(({ value }) => value > 0)
@@ -79,5 +79,5 @@ export function cpuChart(title: string, measured: Measured[], theme: Theme) {
       },
     ],
   };
-  return { height: FRAME + bars.length * ROW, option };
+  return { height: frameHeight + bars.length * rowHeight, option };
 }

@@ -1,6 +1,6 @@
 import { median, noise } from '../metrics/statistics.ts';
 import { compare, cpuOf, figures, find, type Results } from './results.ts';
-import { SAME_AGAIN } from './scenarios.ts';
+import { sameAgain } from './scenarios.ts';
 
 /** A goal: a ratio that must not exceed the limit. */
 interface Goal {
@@ -113,7 +113,7 @@ export function judgeGoals(results: Results): Judged[] {
 
 /** The noise of the run, from the subject that is measured twice. */
 export function spreadOf(results: Results): number | undefined {
-  const twice = compare(results, 'forward', [SAME_AGAIN, 'phase 1']);
+  const twice = compare(results, 'forward', [sameAgain, 'phase 1']);
   return twice && noise(twice);
 }
 

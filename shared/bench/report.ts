@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { median } from '../metrics/statistics.ts';
 import { root } from '../repository/phases.ts';
 import { toMarkdown } from '../terminal/table.ts';
-import { cpuChart, loadPainter, THEMES } from './charts.ts';
+import { cpuChart, loadPainter, themes } from './charts.ts';
 import { explanations } from './explanations.ts';
 import { type Judged, judgeGoals, spreadOf } from './goals.ts';
 import { compare, cpuOf, figures, find, type Results } from './results.ts';
@@ -25,7 +25,7 @@ export function writeReport(results: Results): string[] {
     const [part] = parts;
     if (parts.length !== 1 || !part || part.measured.length < 2) continue;
     const title = scenarios.find((scenario) => scenario.name === name)?.title ?? name;
-    for (const theme of THEMES) {
+    for (const theme of themes) {
       write(join(charts, `${name}-${theme}.svg`), paint(cpuChart(title, part.measured, theme)));
     }
   }

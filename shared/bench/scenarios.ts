@@ -42,12 +42,12 @@ export type Column = 'MB/s' | 'start ms' | 'idle MB' | 'Redis µs';
 /** A short measurement, for a scenario that needs the maximum rate of its subjects first. */
 export type Trial = (subjects: BenchSubject[], load?: Partial<Load>) => Promise<Measured[]>;
 
-const PHASES = [1, 2, 3, 4, 5, 6];
+const phases = [1, 2, 3, 4, 5, 6];
 
 // The second measurement of phase 1. The ratio between the two shows the noise.
-export const SAME_AGAIN = 'phase 1 again';
+export const sameAgain = 'phase 1 again';
 
-const MB = 1024 * 1024;
+const bytesPerMb = 1024 * 1024;
 
 /** Phases 1 and 4, with the usual references. */
 const few = (withPeers: boolean): BenchSubject[] => [
@@ -71,8 +71,8 @@ export const scenarios: Scenario[] = [
         label: '',
         subjects: [
           direct,
-          ...PHASES.map((number) => phase(number)),
-          phase(1, { name: SAME_AGAIN }),
+          ...phases.map((number) => phase(number)),
+          phase(1, { name: sameAgain }),
           ...(withPeers ? peers : []),
         ],
       },
@@ -87,7 +87,7 @@ export const scenarios: Scenario[] = [
       {
         label: '',
         subjects: [
-          ...PHASES.flatMap((number) => [
+          ...phases.flatMap((number) => [
             phase(number),
             phase(number, { name: `phase ${number} with log`, accessLog: true }),
           ]),
@@ -159,9 +159,9 @@ export const scenarios: Scenario[] = [
     note: 'Downloads from the service and uploads to it. Bodies of 10 MB use 4 connections, the others 64.',
     extra: ['MB/s'],
     parts: (withPeers) =>
-      [1024, 64 * 1024, 10 * MB].flatMap((bytes) => {
-        const connections = bytes === 10 * MB ? 4 : 64;
-        const size = bytes >= MB ? `${bytes / MB} MB` : `${bytes / 1024} KB`;
+      [1024, 64 * 1024, 10 * bytesPerMb].flatMap((bytes) => {
+        const connections = bytes === 10 * bytesPerMb ? 4 : 64;
+        const size = bytes >= bytesPerMb ? `${bytes / bytesPerMb} MB` : `${bytes / 1024} KB`;
         const up = { path: '/node/upload', method: 'POST' as const, bodyBytes: bytes, connections };
         return [
           { label: `${size} down`, load: { path: `/fast/${bytes}`, connections }, subjects: few(withPeers) },

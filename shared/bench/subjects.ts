@@ -19,8 +19,8 @@ export interface BenchSubject {
   readonly status?: number;
 }
 
-const KEY = 'bench-key';
-const FOR_EVER_MS = 3_600_000;
+const benchKey = 'bench-key';
+const forEverMs = 3_600_000;
 
 /** No gateway: the load goes directly to the service. */
 export const direct: BenchSubject = {
@@ -45,7 +45,7 @@ export interface PhaseOptions {
 
 /** A phase by its number, with all its stages: an API key from 2 on, a real Redis from 3 on, circuits from 4 on. */
 export function phase(number: number, options: PhaseOptions = {}): BenchSubject {
-  const { name = `phase ${number}`, accessLog, instances = 1, load, key = KEY, status } = options;
+  const { name = `phase ${number}`, accessLog, instances = 1, load, key = benchKey, status } = options;
   return {
     name,
     load: { ...load, headers: number >= 2 && key !== null ? { 'x-api-key': key } : {} },
@@ -106,7 +106,7 @@ function phaseConfig(number: number, { fastUrl, nodeUrl }: Surroundings, options
     ],
     ...(number >= 2 && {
       clients: [
-        { id: 'bench', keySha256: [digest(KEY)] },
+        { id: 'bench', keySha256: [digest(benchKey)] },
         ...Array.from({ length: clients - 1 }, (_, i) => ({
           id: `client-${i}`,
           keySha256: [digest(`key-${i}`)],
@@ -116,12 +116,12 @@ function phaseConfig(number: number, { fastUrl, nodeUrl }: Surroundings, options
     ...(number >= 3 && {
       trustedProxies: [],
       rateLimit: {
-        identified: { limit: 1e12, windowMs: FOR_EVER_MS },
-        anonymous: { limit: 1, windowMs: FOR_EVER_MS },
+        identified: { limit: 1e12, windowMs: forEverMs },
+        anonymous: { limit: 1, windowMs: forEverMs },
         whenRedisFails: 'reject',
       },
     }),
-    ...(number >= 4 && { circuitBreaker: { failureThreshold: 3, cooldownMs: FOR_EVER_MS } }),
+    ...(number >= 4 && { circuitBreaker: { failureThreshold: 3, cooldownMs: forEverMs } }),
     ...(number >= 6 && { serverTiming: false }),
   };
 }
@@ -161,7 +161,7 @@ export const httpProxyPlugin = npmPeer('@fastify/http-proxy', 'fastify-http-prox
 export function limiter(name: string, kind: string): BenchSubject {
   return {
     name,
-    load: { headers: { 'x-api-key': KEY } },
+    load: { headers: { 'x-api-key': benchKey } },
     launch(around) {
       const file = join(scratch, 'limiter.json');
       writeFileSync(file, JSON.stringify(phaseConfig(2, around, {})));

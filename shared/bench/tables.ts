@@ -4,9 +4,10 @@ import { cpuOf, figures } from './results.ts';
 import type { Column } from './scenarios.ts';
 import { bareNode, nginx } from './subjects.ts';
 
-const MB = 1024 * 1024;
+const bytesPerMb = 1024 * 1024;
 
-const megabytesPerSecond = (slice: Slice) => Math.max(slice.bytes, slice.sentBytes) / MB / slice.seconds;
+const megabytesPerSecond = (slice: Slice) =>
+  Math.max(slice.bytes, slice.sentBytes) / bytesPerMb / slice.seconds;
 
 /** The table rows of one part of a scenario. The first row is the head. */
 export function tabulate(measured: Measured[], extra: Column[] = []): string[][] {
@@ -23,7 +24,7 @@ export function tabulate(measured: Measured[], extra: Column[] = []): string[][]
       spread(figures(one, ({ p50Ms }) => p50Ms)),
       spread(figures(one, ({ p99Ms }) => p99Ms)),
       spread(figures(one, ({ p999Ms }) => p999Ms)),
-      number(one.peakBytes / MB),
+      number(one.peakBytes / bytesPerMb),
       ...extra.map((column) => extraFigure(one, column)),
       ...references.map((name) => ratioTo(one, measured.find((other) => other.name === name) as Measured)),
       String(one.slices.reduce((sum, { errors }) => sum + errors, 0) || ''),
@@ -40,7 +41,7 @@ function extraFigure(one: Measured, column: Column): string {
     case 'start ms':
       return number(one.startMs);
     case 'idle MB':
-      return number(one.idleBytes / MB);
+      return number(one.idleBytes / bytesPerMb);
   }
 }
 

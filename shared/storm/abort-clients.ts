@@ -19,8 +19,8 @@ const services = [
   'reset-body',
 ];
 
-const LONGEST_MS = 2_000;
-const ADDRESSES = 200;
+const longestMs = 2_000;
+const addressCount = 200;
 
 type Act = (socket: net.Socket, path: string) => Promise<void> | void;
 
@@ -33,7 +33,7 @@ const chunkedPost = (path: string) =>
 /** Waits for some of the answer, or until it is clear that none will come. */
 function someAnswer(socket: net.Socket): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, LONGEST_MS);
+    const timer = setTimeout(resolve, longestMs);
     const done = () => {
       clearTimeout(timer);
       resolve();
@@ -117,7 +117,7 @@ export const kindsOfAbort = acts.length;
 /** One client on a connection of its own, which behaves at random. */
 export async function oneClient(port: number, i: number): Promise<void> {
   // From many addresses: a closed connection blocks its port for a minute.
-  const localAddress = process.platform === 'linux' ? `127.0.0.${1 + (i % ADDRESSES)}` : '127.0.0.1';
+  const localAddress = process.platform === 'linux' ? `127.0.0.${1 + (i % addressCount)}` : '127.0.0.1';
   const socket = await open(port, 0, { localAddress });
   socket.resume();
   const service = pick(services);

@@ -8,13 +8,13 @@ import { atMost, none, shown, timed, withUnit } from './figures.ts';
 import { isHealthy, startGateway, startService } from './gateway.ts';
 import { countDescriptors, countSeries, usedBytes } from './gateway-state.ts';
 
-const WORKERS = 30;
-const PAUSE_MS = 60; // about 300 clients per second: more would use up the ports of the machine
-const MB = 1024 * 1024;
-const SPARE_MB = 4;
-const SPARE_DESCRIPTORS = 5;
-const SPARE_SERIES = 10; // a rare pair of labels may appear late
-const CALM_MS = 20_000;
+const workerCount = 30;
+const pauseMs = 60; // about 300 clients per second: more would use up the ports of the machine
+const bytesPerMb = 1024 * 1024;
+const spareMb = 4;
+const spareDescriptors = 5;
+const spareSeries = 10; // a rare pair of labels may appear late
+const calmMs = 20_000;
 const linux = process.platform === 'linux';
 
 interface State {
@@ -29,7 +29,7 @@ export const aborts: Storm = {
   name: 'aborts',
   title: 'Aborts and errors',
   done: `About 300 clients per second for 10 minutes (quick: 20 s). Each behaves in one of ${kindsOfAbort} ways, chosen at random: it leaves before, in or after the header or the body of its request, before or in the answer, with a FIN or a reset; it pipelines requests and leaves; it sends garbage or too large a header; or it behaves well. The service answers well, slowly, with 500, never, or with garbage, and cuts or resets its connection at every stage. The circuit opens after 5 failures and closes after 100 ms, so it does so all the time. In the middle and at the end the clients stop until the gateway is idle, and memory, descriptors and metric series are read.`,
-  owed: `At the end, memory is at most 10 % and ${SPARE_MB} MB above that in the middle. It is measured after a garbage collection; for a gateway that is not a phase it is the resident memory, with 25 %. There are at most ${SPARE_DESCRIPTORS} descriptors more than in the middle, and at most ${SPARE_SERIES} metric series more. \`/health\` answers all the time.`,
+  owed: `At the end, memory is at most 10 % and ${spareMb} MB above that in the middle. It is measured after a garbage collection; for a gateway that is not a phase it is the resident memory, with 25 %. There are at most ${spareDescriptors} descriptors more than in the middle, and at most ${spareSeries} metric series more. \`/health\` answers all the time.`,
   lacks: () => lackOfDescriptors(1_000),
 
   async run({ subject, quick, say }) {
@@ -47,7 +47,7 @@ export const aborts: Storm = {
       const worker = async () => {
         while (performance.now() < end && !gateway.hasEnded()) {
           await oneClient(gateway.port, clients++);
-          await delay(2 * PAUSE_MS * Math.random());
+          await delay(2 * pauseMs * Math.random());
         }
       };
       const health = async () => {
@@ -56,13 +56,13 @@ export const aborts: Storm = {
           await delay(500);
         }
       };
-      await Promise.all([health(), ...Array.from({ length: WORKERS }, worker)]);
+      await Promise.all([health(), ...Array.from({ length: workerCount }, worker)]);
     };
     const idleDescriptors = linux ? countDescriptors(gateway.pid) : 0;
     const state = async (): Promise<State> => {
       // Connections to the service are kept for some seconds. Those that are lost never close.
-      const calm = () => !linux || countDescriptors(gateway.pid) <= idleDescriptors + SPARE_DESCRIPTORS;
-      await until(calm, '', CALM_MS).catch(() => {});
+      const calm = () => !linux || countDescriptors(gateway.pid) <= idleDescriptors + spareDescriptors;
+      await until(calm, '', calmMs).catch(() => {});
       return {
         usedBytes: await usedBytes(subject, gateway),
         residentBytes: memoryBytes(gateway.pid).now,
@@ -93,17 +93,17 @@ export const aborts: Storm = {
 
 function growth(isPhase: boolean, middle: State, end: State): Figure[] {
   const factor = isPhase ? 1.1 : 1.25;
-  const before = middle.usedBytes / MB;
+  const before = middle.usedBytes / bytesPerMb;
   return [
     atMost(
       `memory at the end (in the middle: ${withUnit(before, 'MB')})`,
-      end.usedBytes / MB,
-      factor * before + SPARE_MB,
+      end.usedBytes / bytesPerMb,
+      factor * before + spareMb,
       'MB',
     ),
     shown(
       'resident memory in the middle and at the end',
-      `${withUnit(middle.residentBytes / MB, 'MB')}, ${withUnit(end.residentBytes / MB, 'MB')}`,
+      `${withUnit(middle.residentBytes / bytesPerMb, 'MB')}, ${withUnit(end.residentBytes / bytesPerMb, 'MB')}`,
     ),
     ...(Number.isNaN(end.descriptors)
       ? []
@@ -111,7 +111,7 @@ function growth(isPhase: boolean, middle: State, end: State): Figure[] {
           atMost(
             `descriptors at the end (in the middle: ${middle.descriptors})`,
             end.descriptors,
-            middle.descriptors + SPARE_DESCRIPTORS,
+            middle.descriptors + spareDescriptors,
             '',
           ),
         ]),

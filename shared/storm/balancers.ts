@@ -24,7 +24,7 @@ export interface Balancer {
 }
 
 /** What HAProxy means by the first two letters of its termination state. */
-const TERMINATIONS: Record<string, string> = {
+const terminations: Record<string, string> = {
   SC: 'no connection to a gateway could be made',
   SH: 'the gateway closed the connection before its answer was complete, so the request may have been handled',
   SD: 'the gateway closed the connection in the middle of its answer',
@@ -114,7 +114,7 @@ http {
 /** What a line of the log of HAProxy says about a request: `… gateways/gateway-1 0/0/1/-1/2 502 223 - - SH-- …`. */
 export function readHaproxyLine(line: string): string | undefined {
   const [, status, state = ''] = / gateways\/\S+ \S+ (\d+) \d+ \S+ \S+ (\S{2})\S{2} /.exec(line) ?? [];
-  const meaning = TERMINATIONS[state];
+  const meaning = terminations[state];
   return meaning && `${status}, state \`${state}\`, ${meaning}`;
 }
 

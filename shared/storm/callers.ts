@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Balancer } from './balancers.ts';
 
 /** How many callers of each kind every balancer has. */
-export const CALLERS = { GET: 4, POST: 4 };
+export const callersPerKind = { GET: 4, POST: 4 };
 
-const PAUSE_MS = 20;
+const pauseMs = 20;
 
 /** A request that got no good answer. */
 export interface Lost {
@@ -34,7 +34,7 @@ export class Callers {
   async run(): Promise<void> {
     const callers = this.#balancers.flatMap((balancer) =>
       (['GET', 'POST'] as const).flatMap((method) =>
-        Array.from({ length: CALLERS[method] }, () => this.#call(balancer, method)),
+        Array.from({ length: callersPerKind[method] }, () => this.#call(balancer, method)),
       ),
     );
     await Promise.all(callers);
@@ -55,7 +55,7 @@ export class Callers {
       this.#sent.set(key, (this.#sent.get(key) ?? 0) + 1);
       const what = await this.#ask(balancer.port, method, `/a/${method === 'POST' ? 'order' : 'ok'}/${id}`);
       if (what !== '200') this.lost.push({ id, method, balancer, what });
-      await delay(2 * PAUSE_MS * Math.random());
+      await delay(2 * pauseMs * Math.random());
     }
   }
 

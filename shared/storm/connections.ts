@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import net from 'node:net';
 
 // Linux has about 28,000 ports for the connections from one address to one listener.
-const PER_ADDRESS = 5_000;
+const perAddress = 5_000;
 
 /** Why this process may not open so many descriptors, and how to change that; undefined when it may. */
 export function lackOfDescriptors(wanted: number): string | undefined {
@@ -17,7 +17,7 @@ export function lackOfDescriptors(wanted: number): string | undefined {
 
 /** The source address of connection number `i`. All of 127.0.0.0/8 is local on Linux. */
 export function sourceOf(i: number): string {
-  return process.platform === 'linux' ? `127.0.0.${1 + (Math.floor(i / PER_ADDRESS) % 250)}` : '127.0.0.1';
+  return process.platform === 'linux' ? `127.0.0.${1 + (Math.floor(i / perAddress) % 250)}` : '127.0.0.1';
 }
 
 /** Opens a connection. It resolves also when that fails: the socket is destroyed then. */

@@ -8,10 +8,10 @@ import { atMost, must, none, shown, timed } from './figures.ts';
 import { startGateway, startService } from './gateway.ts';
 import { countDescriptors } from './gateway-state.ts';
 
-const SPARE = 100;
-const CLIENTS = 3 * SPARE;
-const STAY_MS = 300;
-const RECONNECT_MS = 100;
+const spareDescriptors = 100;
+const clientCount = 3 * spareDescriptors;
+const stayMs = 300;
+const reconnectMs = 100;
 
 /** The gateway has no descriptors left. */
 export const descriptors: Storm = {
@@ -30,11 +30,11 @@ export const descriptors: Storm = {
       services: { a: service.url },
       circuitBreaker: { failureThreshold: 3, cooldownMs: 30_000 },
     });
-    const limit = countDescriptors(gateway.pid) + SPARE;
+    const limit = countDescriptors(gateway.pid) + spareDescriptors;
     if (spawnSync('prlimit', ['--pid', String(gateway.pid), `--nofile=${limit}:`]).status !== 0) {
       throw new Error('prlimit has failed.');
     }
-    say(`${CLIENTS} clients share ${SPARE} descriptors`);
+    say(`${clientCount} clients share ${spareDescriptors} descriptors`);
     const answers = new Map<string, number>();
     const sockets = new Set<net.Socket>();
     let over = false;
@@ -47,16 +47,16 @@ export const descriptors: Storm = {
         const word = /urn:gateway:problem:([\w-]+)/.exec(text)?.[1];
         const kind = word ? `${status} ${word}` : status;
         answers.set(kind, (answers.get(kind) ?? 0) + 1);
-        setTimeout(() => socket.destroy(), STAY_MS);
+        setTimeout(() => socket.destroy(), stayMs);
       });
       socket.once('close', () => {
         sockets.delete(socket);
-        if (!over) setTimeout(connect, RECONNECT_MS);
+        if (!over) setTimeout(connect, reconnectMs);
       });
       socket.write('GET /a/slow HTTP/1.1\r\nHost: gateway\r\n\r\n');
       if (socket.destroyed) socket.emit('close');
     };
-    await Promise.all(Array.from({ length: CLIENTS }, connect));
+    await Promise.all(Array.from({ length: clientCount }, connect));
     const later = performance.now() + (quick ? 3_000 : 10_000);
     let usedUp = false;
     await until(

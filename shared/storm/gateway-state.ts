@@ -4,7 +4,7 @@ import { memoryBytes } from '../process/cpu.ts';
 import { until } from '../process/until.ts';
 import { type Gateway, isHealthy, memoryFile, type Subject } from './gateway.ts';
 
-const CALM_MS = 30;
+const calmMs = 30;
 
 /** Memory in use after a garbage collection for a phase; resident memory for other gateways. */
 export async function usedBytes({ isPhase }: Subject, { pid, port }: Gateway): Promise<number> {
@@ -27,7 +27,7 @@ export async function usedBytes({ isPhase }: Subject, { pid, port }: Gateway): P
 export async function untilCalm(gateway: Gateway): Promise<void> {
   const isQuick = async () => {
     const begun = performance.now();
-    return (await isHealthy(gateway)) && performance.now() - begun < CALM_MS;
+    return (await isHealthy(gateway)) && performance.now() - begun < calmMs;
   };
   await until(isQuick, 'a health check is answered quickly', 15_000).catch(() => {}); // a slow machine is no failure
 }

@@ -65,8 +65,8 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
-const EVERYTHING = { limit: 1_000_000_000, windowMs: 3_600_000 };
-const NEVER = { failureThreshold: 1_000_000, cooldownMs: 30_000 };
+const everything = { limit: 1_000_000_000, windowMs: 3_600_000 };
+const never = { failureThreshold: 1_000_000, cooldownMs: 30_000 };
 
 let started = 0;
 
@@ -163,12 +163,12 @@ function configOf(level: number, options: GatewayOptions): object {
     ...(level >= 3 && {
       trustedProxies: [],
       rateLimit: {
-        identified: { ...EVERYTHING, ...(limit !== undefined && { limit }) },
-        anonymous: EVERYTHING,
+        identified: { ...everything, ...(limit !== undefined && { limit }) },
+        anonymous: everything,
         whenRedisFails,
       },
     }),
-    ...(level >= 4 && { circuitBreaker: options.circuitBreaker ?? NEVER }),
+    ...(level >= 4 && { circuitBreaker: options.circuitBreaker ?? never }),
     ...(level >= 6 && { serverTiming: false }),
   };
 }

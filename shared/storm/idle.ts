@@ -7,8 +7,8 @@ import { isHealthy, startGateway, startService } from './gateway.ts';
 import { untilCalm, usedBytes } from './gateway-state.ts';
 import { askOthers, figuresOfOthers } from './others.ts';
 
-const SPARE_DESCRIPTORS = 300;
-const MOST_KB = 32;
+const spareDescriptors = 300;
+const mostKb = 32;
 const countOf = (quick: boolean) => (quick ? 1_000 : 10_000);
 
 /** Many connections on which nothing happens. */
@@ -17,7 +17,7 @@ export const idle: Storm = {
   title: 'Idle client connections',
   done: '10,000 clients (quick: 1,000) connect, send one request to `/health`, and then stay connected without sending anything. Other clients send 200 requests per second before, meanwhile and after. At the end each of the 10,000 sends one more request on its connection.',
   owed: 'Every connection is accepted, and is still open at the end. Other clients are at most twice as slow as without the idle ones. An idle connection costs the gateway at most 32 KB of memory, measured after a garbage collection.',
-  lacks: ({ quick }) => lackOfDescriptors(countOf(quick) + SPARE_DESCRIPTORS),
+  lacks: ({ quick }) => lackOfDescriptors(countOf(quick) + spareDescriptors),
 
   async run({ subject, quick, say }) {
     const count = countOf(quick);
@@ -52,7 +52,7 @@ export const idle: Storm = {
         all('of these still open and served at the end', stillServed, count),
         must('GET /health from a new connection meanwhile', '200', health ? '200' : 'no 200', health),
         ...figuresOfOthers([before, after], during),
-        atMost('memory per idle connection', perConnection(usedNow - used), MOST_KB, 'KB'),
+        atMost('memory per idle connection', perConnection(usedNow - used), mostKb, 'KB'),
         shown('the same in resident memory', withUnit(perConnection(residentNow - resident), 'KB')),
       ],
       lateness: worstLateness([before, during, after].map(({ lateness }) => lateness)),

@@ -4,18 +4,18 @@ import type { Figure, Storm } from './definition.ts';
 import { atMost, none, shown } from './figures.ts';
 import { type Gateway, startGateway, startService } from './gateway.ts';
 
-const CALLERS = 20;
-const IDLE_MS = 1_000;
-const SWEEP_MS = [-4, 3] as const;
-const REDEPLOY_EVERY_MS = 500;
-const MOST_PERCENT = 1;
+const callerCount = 20;
+const idleMs = 1_000;
+const sweepMs = [-4, 3] as const;
+const redeployEveryMs = 500;
+const mostPercent = 1;
 
 /** Connections to a service that end when a request is about to use them. */
 export const kept: Storm = {
   name: 'kept',
   title: 'Kept connections that a service ends',
-  done: `A service closes a connection ${IDLE_MS / 1000} s after its last answer, without announcing it. ${CALLERS} requests at a time are sent ${IDLE_MS / 1000} s after the answers before, ${-SWEEP_MS[0]} ms earlier to ${SWEEP_MS[1]} ms later, for a minute (quick: 8 s). Then ${CALLERS} callers send requests without a pause while the service closes all idle connections at once and listens on, twice a second for 20 s (quick: 5 s), as nginx does on a reload.`,
-  owed: `The gateway never sends a request twice, so a request that crosses the close on its way gets 502 \`upstream-reset\`. Of the requests that meet the close of an idle connection, these are at most ${MOST_PERCENT} %. How many a redeploy costs depends on how many are on their way at that moment; they are only shown. No circuit opens, because a reset of a reused connection says nothing about the health of the service.`,
+  done: `A service closes a connection ${idleMs / 1000} s after its last answer, without announcing it. ${callerCount} requests at a time are sent ${idleMs / 1000} s after the answers before, ${-sweepMs[0]} ms earlier to ${sweepMs[1]} ms later, for a minute (quick: 8 s). Then ${callerCount} callers send requests without a pause while the service closes all idle connections at once and listens on, twice a second for 20 s (quick: 5 s), as nginx does on a reload.`,
+  owed: `The gateway never sends a request twice, so a request that crosses the close on its way gets 502 \`upstream-reset\`. Of the requests that meet the close of an idle connection, these are at most ${mostPercent} %. How many a redeploy costs depends on how many are on their way at that moment; they are only shown. No circuit opens, because a reset of a reused connection says nothing about the health of the service.`,
   lacks: () => undefined,
 
   async run({ subject, quick, say }) {
@@ -31,7 +31,7 @@ export const kept: Storm = {
       const count = (status: number) => statuses.filter((one) => one === status).length;
       figures.push(
         limited
-          ? atMost(`${title}: 502`, (100 * count(502)) / statuses.length, MOST_PERCENT, '%')
+          ? atMost(`${title}: 502`, (100 * count(502)) / statuses.length, mostPercent, '%')
           : shown(`${title}: 502`, String(count(502))),
         none(
           `${title}: answers other than 200 and 502`,
@@ -44,7 +44,7 @@ export const kept: Storm = {
       );
       await Promise.all([gateway.stop(), service.stop()]);
     };
-    await part('closed when idle', { CLOSE_IDLE_MS: String(IDLE_MS) }, waves, true);
+    await part('closed when idle', { CLOSE_IDLE_MS: String(idleMs) }, waves, true);
     await part('redeployed', {}, redeploys, false);
     return { figures };
   },
@@ -55,10 +55,10 @@ async function waves(gateway: Gateway, _service: number, quick: boolean): Promis
   const agent = new Agent({ keepAlive: true });
   const statuses: number[] = [];
   const end = performance.now() + (quick ? 8_000 : 60_000);
-  const [earliest, latest] = SWEEP_MS;
+  const [earliest, latest] = sweepMs;
   while (performance.now() < end) {
-    statuses.push(...(await Promise.all(Array.from({ length: CALLERS }, () => ask(gateway, agent)))));
-    await delay(IDLE_MS + earliest + Math.random() * (latest - earliest));
+    statuses.push(...(await Promise.all(Array.from({ length: callerCount }, () => ask(gateway, agent)))));
+    await delay(idleMs + earliest + Math.random() * (latest - earliest));
   }
   agent.destroy();
   return statuses;
@@ -77,11 +77,11 @@ async function redeploys(gateway: Gateway, service: number, quick: boolean): Pro
   };
   const redeploy = async () => {
     while (performance.now() < end) {
-      await delay(REDEPLOY_EVERY_MS);
+      await delay(redeployEveryMs);
       process.kill(service, 'SIGHUP');
     }
   };
-  await Promise.all([redeploy(), ...Array.from({ length: CALLERS }, caller)]);
+  await Promise.all([redeploy(), ...Array.from({ length: callerCount }, caller)]);
   agent.destroy();
   return statuses;
 }

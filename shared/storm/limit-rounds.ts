@@ -3,10 +3,10 @@ import { Pool } from 'undici';
 import { until } from '../process/until.ts';
 
 /** The limit of each client. */
-export const LIMIT = 20;
-const PER_GATEWAY = 15;
-const PAUSE_MS = 50;
-const IN_A_ROW = 10;
+export const limitPerClient = 20;
+const perGateway = 15;
+const pauseMs = 50;
+const inARow = 10;
 
 /** The answers to the requests of one client. */
 export interface Round {
@@ -33,7 +33,7 @@ export class Rounds {
   #over = false;
 
   constructor(urls: string[], clients: number) {
-    this.#pools = urls.map((url) => new Pool(url, { connections: PER_GATEWAY }));
+    this.#pools = urls.map((url) => new Pool(url, { connections: perGateway }));
     this.#clients = clients;
   }
 
@@ -46,7 +46,7 @@ export class Rounds {
   async run(): Promise<void> {
     while (!this.#over) {
       this.done.push(await this.#one());
-      await delay(PAUSE_MS);
+      await delay(pauseMs);
     }
     await Promise.all(this.#pools.map((pool) => pool.destroy()));
   }
@@ -59,8 +59,8 @@ export class Rounds {
   exactFrom(from: number): number {
     const after = this.done.filter(({ begun }) => begun >= from);
     const first = after.findIndex((_, i) => {
-      const next = after.slice(i, i + IN_A_ROW);
-      return next.length === IN_A_ROW && next.every(({ exact }) => exact);
+      const next = after.slice(i, i + inARow);
+      return next.length === inARow && next.every(({ exact }) => exact);
     });
     return first === 0 ? from : (after[first]?.begun ?? Infinity);
   }
@@ -69,7 +69,7 @@ export class Rounds {
     const key = `key-${nextClient++ % this.#clients}`;
     const begun = performance.now();
     const answers = await Promise.all(
-      this.#pools.flatMap((pool) => Array.from({ length: PER_GATEWAY }, () => ask(pool, key))),
+      this.#pools.flatMap((pool) => Array.from({ length: perGateway }, () => ask(pool, key))),
     );
     const count = (status: number) => answers.filter((answer) => answer.status === status).length;
     const passed = count(200);
@@ -81,7 +81,7 @@ export class Rounds {
       refused: count(503),
       other: answers.length - passed - count(429) - count(503),
       longestMs: Math.max(...answers.map(({ ms }) => ms)),
-      exact: passed === LIMIT && answers.every(({ counted }) => counted),
+      exact: passed === limitPerClient && answers.every(({ counted }) => counted),
     };
   }
 }

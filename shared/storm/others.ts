@@ -8,13 +8,19 @@ import { atMost, none, timed } from './figures.ts';
 /** The answers to other clients, and the lateness of the process that sent their requests. */
 export type Others = Answers & { lateness: Lateness };
 
-const RATE = 200;
-const CONNECTIONS = 20;
+const requestsPerSecond = 200;
+const connectionCount = 20;
 const script = join(import.meta.dirname, '..', 'process', 'open-loop.ts');
 
 /** Sends requests of other clients at a fixed rate, from a process of its own. The first second is not counted. */
 export async function askOthers(url: string, seconds: number): Promise<Others> {
-  const order = { url, headers: {}, connections: CONNECTIONS, seconds: seconds + 1, rate: RATE };
+  const order = {
+    url,
+    headers: {},
+    connections: connectionCount,
+    seconds: seconds + 1,
+    rate: requestsPerSecond,
+  };
   const args = ['--import', 'tsx', script, JSON.stringify(order)];
   return JSON.parse(await startBenchProcess({ command: 'node', args }).finished);
 }

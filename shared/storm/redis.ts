@@ -4,22 +4,22 @@ import { type Lateness, watchLateness, worstLateness } from '../process/lateness
 import type { Figure, Storm, Surroundings } from './definition.ts';
 import { atMost, none, shown, timed } from './figures.ts';
 import { type Gateway, startGateway, startService } from './gateway.ts';
-import { LIMIT, type Round, Rounds } from './limit-rounds.ts';
+import { limitPerClient, type Round, Rounds } from './limit-rounds.ts';
 import { type Outage, outages, type Servers, startServers } from './redis-outages.ts';
 import { lackOf } from './versions.ts';
 
-const CLIENTS = 4_000; // one per round, so that every round begins with an unused limit
-const WAIT_MS = 200;
-const SCHEDULING_MS = 100;
-const HEALED_MS = 5_000;
-const GIVE_UP_MS = 8_000;
+const clientCount = 4_000; // one per round, so that every round begins with an unused limit
+const waitMs = 200;
+const schedulingMs = 100;
+const healedMs = 5_000;
+const giveUpMs = 8_000;
 
 /** Exact limits while Redis fails in every way. */
 export const redis: Storm = {
   name: 'redis',
   title: 'Redis fails',
-  done: `Three gateways share one Redis: two with \`whenRedisFails\` \`allow\`, one with \`reject\`. All the time, rounds of 45 requests of a client whose limit is ${LIMIT} are sent to the three at once, about ten rounds per second; each round is a client of its own. Meanwhile Redis is killed, frozen, flushed, failed over, full, and read-only, for 3 s each (quick: 1 s). \`killed\`: SIGKILL, then a start without data. \`frozen\`: SIGSTOP. \`flushed\`: SCRIPT FLUSH after every tenth of a second. \`failed over\`: a replica is promoted, the old primary becomes its replica and keeps its connections, and new connections lead to the new primary at the end. \`full\`: no memory is left (\`maxmemory\`). \`read-only\`: it becomes a replica of a server that does not exist.`,
-  owed: `A round is exact when exactly ${LIMIT} requests pass and each answer was counted. While Redis is well, and when its scripts are flushed, every round is exact. No request waits longer than ${WAIT_MS} ms for Redis, and ${SCHEDULING_MS} ms for everything else. At most ${HEALED_MS / 1000} s after the end of an outage the first of ten exact rounds begins. During an outage \`allow\` lets too many pass and \`reject\` refuses too many with 503, as configured: these figures are only shown.`,
+  done: `Three gateways share one Redis: two with \`whenRedisFails\` \`allow\`, one with \`reject\`. All the time, rounds of 45 requests of a client whose limit is ${limitPerClient} are sent to the three at once, about ten rounds per second; each round is a client of its own. Meanwhile Redis is killed, frozen, flushed, failed over, full, and read-only, for 3 s each (quick: 1 s). \`killed\`: SIGKILL, then a start without data. \`frozen\`: SIGSTOP. \`flushed\`: SCRIPT FLUSH after every tenth of a second. \`failed over\`: a replica is promoted, the old primary becomes its replica and keeps its connections, and new connections lead to the new primary at the end. \`full\`: no memory is left (\`maxmemory\`). \`read-only\`: it becomes a replica of a server that does not exist.`,
+  owed: `A round is exact when exactly ${limitPerClient} requests pass and each answer was counted. While Redis is well, and when its scripts are flushed, every round is exact. No request waits longer than ${waitMs} ms for Redis, and ${schedulingMs} ms for everything else. At most ${healedMs / 1000} s after the end of an outage the first of ten exact rounds begins. During an outage \`allow\` lets too many pass and \`reject\` refuses too many with 503, as configured: these figures are only shown.`,
   lacks: ({ subject }) => (subject.level < 3 ? 'limits begin with phase 3' : lackOf('redis-server')),
 
   async run(around) {
@@ -73,12 +73,18 @@ async function startGateways(
   service: string,
   redisUrl: string,
 ): Promise<Gateway[]> {
-  const clients = Array.from({ length: CLIENTS }, (_, i) => ({
+  const clients = Array.from({ length: clientCount }, (_, i) => ({
     id: `client-${process.pid}-${i}`, // unlike those of another run, whose counters a Redis may have kept
     keySha256: [createHash('sha256').update(`key-${i}`).digest('hex')],
   }));
   const start = (whenRedisFails: 'allow' | 'reject') =>
-    startGateway(subject, { services: { a: service }, limit: LIMIT, clients, whenRedisFails, redisUrl });
+    startGateway(subject, {
+      services: { a: service },
+      limit: limitPerClient,
+      clients,
+      whenRedisFails,
+      redisUrl,
+    });
   return Promise.all([start('allow'), start('allow'), start('reject')]);
 }
 
@@ -87,7 +93,7 @@ async function meet(outage: Outage, servers: Servers, gateways: Gateway[], { qui
   say(outage.name);
   const rounds = new Rounds(
     gateways.map(({ url }) => url),
-    CLIENTS,
+    clientCount,
   );
   await rounds.firstExact();
   const late = watchLateness();
@@ -96,7 +102,7 @@ async function meet(outage: Outage, servers: Servers, gateways: Gateway[], { qui
   const begun = performance.now();
   const ended = await outage.make(servers, quick ? 1_000 : 3_000);
   const enough = quick ? 1_500 : 4_000;
-  while (performance.now() < Math.min(rounds.exactFrom(ended) + enough, ended + GIVE_UP_MS)) await delay(100);
+  while (performance.now() < Math.min(rounds.exactFrom(ended) + enough, ended + giveUpMs)) await delay(100);
   const lateness = late();
   rounds.stop();
   await running;
@@ -105,8 +111,8 @@ async function meet(outage: Outage, servers: Servers, gateways: Gateway[], { qui
   const before = all.filter((round) => round.ended < begun);
   const during = all.filter((round) => round.ended >= begun && (outage.exact || round.begun < exactFrom));
   const after = all.filter((round) => round.begun >= exactFrom);
-  const tooMany = sum(during, ({ passed }) => Math.max(0, passed - LIMIT));
-  const tooFew = sum(during, ({ passed }) => Math.max(0, LIMIT - passed));
+  const tooMany = sum(during, ({ passed }) => Math.max(0, passed - limitPerClient));
+  const tooFew = sum(during, ({ passed }) => Math.max(0, limitPerClient - passed));
   const refused = sum(during, ({ refused }) => refused);
   const longest = Math.max(...all.map(({ longestMs }) => longestMs));
   const { name } = outage;
@@ -121,18 +127,12 @@ async function meet(outage: Outage, servers: Servers, gateways: Gateway[], { qui
           atMost(
             `${name}: exact again after`,
             (exactFrom - ended) / 1000,
-            HEALED_MS / 1000,
+            healedMs / 1000,
             's',
             timed(1_000, lateness),
           ),
         ]),
-    atMost(
-      `${name}: longest request`,
-      longest,
-      WAIT_MS + SCHEDULING_MS,
-      'ms',
-      timed(SCHEDULING_MS, lateness),
-    ),
+    atMost(`${name}: longest request`, longest, waitMs + schedulingMs, 'ms', timed(schedulingMs, lateness)),
   ];
   return { all, well: [...before, ...after], healed: exactFrom < Infinity, rows, lateness };
 }
@@ -143,7 +143,7 @@ function inexact(name: string, rounds: Round[], lateness: Lateness): Figure {
     name,
     rounds.filter(({ exact }) => !exact).length,
     rounds.length,
-    timed(SCHEDULING_MS, lateness),
+    timed(schedulingMs, lateness),
   );
 }
 

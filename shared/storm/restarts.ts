@@ -1,21 +1,21 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../process/free-port.ts';
 import { type Ports, startHaproxy, startNginxBalancer } from './balancers.ts';
-import { CALLERS, Callers, type Lost } from './callers.ts';
+import { Callers, callersPerKind, type Lost } from './callers.ts';
 import type { Figure, Storm, Surroundings } from './definition.ts';
 import { all, must, none, shown } from './figures.ts';
 import { type Gateway, startGateway, startService } from './gateway.ts';
 import { lackOf } from './versions.ts';
 
-const DRAIN_DELAY_MS = 3_000; // longer than the balancer needs: two failed checks, one per second
-const STOP_MS = 20_000;
-const SEEN_AGAIN_MS = 1_500; // HAProxy checks once per second
+const drainDelayMs = 3_000; // longer than the balancer needs: two failed checks, one per second
+const stopMs = 20_000;
+const seenAgainMs = 1_500; // HAProxy checks once per second
 
 /** Rolling restarts behind two balancers. */
 export const restarts: Storm = {
   name: 'restarts',
   title: 'Rolling restarts behind a balancer',
-  done: `Two gateways run behind HAProxy with \`shared/stack/haproxy.cfg\`, and at the same time behind nginx with a new connection for every request. nginx has no health checks: it tries the other gateway when it gets no connection, and for a GET also when it gets no answer. ${CALLERS.GET} callers send GETs and ${CALLERS.POST} send POSTs to each balancer, about 100 requests per second each. 20 times (quick: 3 times) the gateways are restarted one after the other: SIGTERM, wait for the exit, start on the same port, wait until it is ready. \`DRAIN_DELAY_MS\` is ${DRAIN_DELAY_MS} when the gateway knows it.`,
+  done: `Two gateways run behind HAProxy with \`shared/stack/haproxy.cfg\`, and at the same time behind nginx with a new connection for every request. nginx has no health checks: it tries the other gateway when it gets no connection, and for a GET also when it gets no answer. ${callersPerKind.GET} callers send GETs and ${callersPerKind.POST} send POSTs to each balancer, about 100 requests per second each. 20 times (quick: 3 times) the gateways are restarted one after the other: SIGTERM, wait for the exit, start on the same port, wait until it is ready. \`DRAIN_DELAY_MS\` is ${drainDelayMs} when the gateway knows it.`,
   owed: 'No GET is lost. A balancer must not send a POST twice, so one can be lost when the gateway closes a connection that it has not read yet; of each lost POST the log of the balancer says why. With `DRAIN_DELAY_MS`, HAProxy is told before the listener closes, so it loses no POST either. Every gateway exits with 0.',
   lacks: () => lackOf('haproxy', 'nginx'),
 
@@ -27,7 +27,7 @@ export const restarts: Storm = {
       startGateway(subject, {
         services: { a: service.url },
         ports: ports ?? { port: await freePort(), adminPort: await freePort() },
-        env: drainDelay ? { DRAIN_DELAY_MS: String(DRAIN_DELAY_MS) } : {},
+        env: drainDelay ? { DRAIN_DELAY_MS: String(drainDelayMs) } : {},
       });
     const gateways: [Gateway, Gateway] = [await start(), await start()];
     const balancers = await Promise.all([
@@ -42,14 +42,14 @@ export const restarts: Storm = {
         say(`restart ${round} of ${rounds}, gateway ${i + 1}`);
         clean += Number(await endsCleanly(gateways[i]));
         gateways[i] = await start(gateways[i]);
-        await delay(SEEN_AGAIN_MS);
+        await delay(seenAgainMs);
       }
     }
     callers.stop();
     await running;
     const figures: Figure[] = [
       all('gateways that exited with 0', clean, 2 * rounds),
-      shown('DRAIN_DELAY_MS', drainDelay ? `${DRAIN_DELAY_MS} ms` : 'not known to this gateway'),
+      shown('DRAIN_DELAY_MS', drainDelay ? `${drainDelayMs} ms` : 'not known to this gateway'),
     ];
     const notes: string[] = [];
     for (const balancer of balancers) {
@@ -110,7 +110,7 @@ async function endsCleanly(gateway: Gateway): Promise<boolean> {
     () => true,
     () => false,
   );
-  const clean = await Promise.race([ended, delay(STOP_MS, false)]);
+  const clean = await Promise.race([ended, delay(stopMs, false)]);
   if (!gateway.hasEnded()) await gateway.stop();
   return clean;
 }

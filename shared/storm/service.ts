@@ -4,18 +4,20 @@
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 
-const BIG = Buffer.alloc(64 * 1024, 'x');
-const HUGE = Buffer.alloc(8 * 1024 * 1024, 'x');
-const SLOW_MS = 100;
+const bigBody = Buffer.alloc(64 * 1024, 'x');
+const hugeBody = Buffer.alloc(8 * 1024 * 1024, 'x');
+const slowMs = 100;
 const closeIdleMs = Number(process.env.CLOSE_IDLE_MS ?? 0);
 const orders = new Set<string>();
 const timers = new WeakMap<Socket, NodeJS.Timeout>();
 
 const behaviours: Record<string, RequestListener> = {
   ok: (_request, response) => void response.end('ok'),
-  big: (_request, response) => void response.writeHead(200, { 'content-length': BIG.length }).end(BIG),
-  huge: (_request, response) => void response.writeHead(200, { 'content-length': HUGE.length }).end(HUGE),
-  slow: (_request, response) => void setTimeout(() => response.end('slow'), SLOW_MS),
+  big: (_request, response) =>
+    void response.writeHead(200, { 'content-length': bigBody.length }).end(bigBody),
+  huge: (_request, response) =>
+    void response.writeHead(200, { 'content-length': hugeBody.length }).end(hugeBody),
+  slow: (_request, response) => void setTimeout(() => response.end('slow'), slowMs),
   500: (_request, response) => void response.writeHead(500).end('an error'),
   hang: () => {},
   reset: (request) => void request.socket.resetAndDestroy(),
@@ -23,11 +25,11 @@ const behaviours: Record<string, RequestListener> = {
   garbage: (request) => void request.socket.end('garbage\r\n\r\n'),
   'cut-head': (request) => void request.socket.end('HTTP/1.1 200 OK\r\nContent-Le'),
   'cut-body': (_request, response) => {
-    response.writeHead(200, { 'content-length': BIG.length });
-    response.write(BIG.subarray(0, 10_000), () => response.socket?.destroy());
+    response.writeHead(200, { 'content-length': bigBody.length });
+    response.write(bigBody.subarray(0, 10_000), () => response.socket?.destroy());
   },
   'reset-body': (_request, response) => {
-    response.write(BIG.subarray(0, 10_000), () => response.socket?.resetAndDestroy());
+    response.write(bigBody.subarray(0, 10_000), () => response.socket?.resetAndDestroy());
   },
   // Notes that the order was carried out.
   order: (request, response) => {

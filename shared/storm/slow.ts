@@ -7,10 +7,10 @@ import { startGateway, startService } from './gateway.ts';
 import { countDescriptors, untilCalm } from './gateway-state.ts';
 import { askOthers, figuresOfOthers } from './others.ts';
 
-const SPARE_DESCRIPTORS = 300;
-const BYTE_EVERY_MS = 500;
-const HUGE_EVERY = 20; // of all clients: with more, the answers would fill the memory of the system's TCP
-const GROUPS = 10; // the clients move in turn, a tenth of them at a time
+const spareDescriptors = 300;
+const byteEveryMs = 500;
+const hugeEvery = 20; // of all clients: with more, the answers would fill the memory of the system's TCP
+const groupCount = 10; // the clients move in turn, a tenth of them at a time
 const countOf = (quick: boolean) => (quick ? 200 : 2_000);
 
 /** A client that moves one byte when it is told to. */
@@ -25,7 +25,7 @@ export const slow: Storm = {
   title: 'Slow clients',
   done: '2,000 clients (quick: 200) move one byte every half second. A quarter of them send a header like that, a quarter the body of an upload, and half read an answer like that: of 64 KiB, and one in ten of them of 8 MiB, which is more than the system buffers. Other clients send 200 requests per second before, meanwhile and after.',
   owed: 'Other clients are at most twice as slow as without the slow ones. No slow client is cut off, because being slow is not an error.',
-  lacks: ({ quick }) => lackOfDescriptors(2 * countOf(quick) + SPARE_DESCRIPTORS),
+  lacks: ({ quick }) => lackOfDescriptors(2 * countOf(quick) + spareDescriptors),
 
   async run({ subject, quick, say }) {
     const count = countOf(quick);
@@ -39,13 +39,13 @@ export const slow: Storm = {
     say(`connecting ${count} slow clients`);
     const kinds = [sendsHeader, sendsBody, readsBig, readsBig];
     const clients = await inWaves(count, 100, (i) =>
-      (i % HUGE_EVERY === 3 ? readsHuge : (kinds[i % kinds.length] as typeof sendsBody))(gateway.port, i),
+      (i % hugeEvery === 3 ? readsHuge : (kinds[i % kinds.length] as typeof sendsBody))(gateway.port, i),
     );
     let group = 0;
     const clock = setInterval(() => {
-      for (let i = group; i < count; i += GROUPS) clients[i]?.move();
-      group = (group + 1) % GROUPS;
-    }, BYTE_EVERY_MS / GROUPS);
+      for (let i = group; i < count; i += groupCount) clients[i]?.move();
+      group = (group + 1) % groupCount;
+    }, byteEveryMs / groupCount);
     say('other clients beside them');
     const during = await others();
     const descriptors = process.platform === 'linux' ? countDescriptors(gateway.pid) : Number.NaN;

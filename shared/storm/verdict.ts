@@ -5,13 +5,13 @@ import type { Figure, Result } from './definition.ts';
 export type Verdict = 'pass' | 'MISS' | 'disturbed' | '';
 
 // A timer that is late by this every hundredth time delays answers, too.
-const OFTEN_LATE_MS = 20;
+const oftenLateMs = 20;
 
 /** Judges one figure. */
 export function judge({ holds, timed }: Figure, lateness: Lateness | null): Verdict {
   if (holds === null) return '';
   const was = timed?.meanwhile ?? lateness;
-  if (timed && was && (was.p99Ms > OFTEN_LATE_MS || was.maxMs > timed.onceMs)) return 'disturbed';
+  if (timed && was && (was.p99Ms > oftenLateMs || was.maxMs > timed.onceMs)) return 'disturbed';
   return holds ? 'pass' : 'MISS';
 }
 

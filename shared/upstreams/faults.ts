@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 const times = z.int().positive().optional();
 const milliseconds = z.int().positive().max(600_000);

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** One record of a service. Ids begin with 1. */
 export interface Row {

@@ -10,15 +10,15 @@ import { rateLimit } from '../../../phases/3-rate-limiting/rate-limit.ts';
 import { connectRedis } from '../../../phases/3-rate-limiting/redis.ts';
 
 const { PORT, GATEWAY_CONFIG, REDIS_URL, LIMITER } = process.env;
-const LIMIT = 1e9;
-const WINDOW_MS = 3_600_000;
+const unreachedLimit = 1e9;
+const windowMs = 3_600_000;
 
 /** Each counts one client and sends the remaining requests in response headers. Runs after the stages of the gateway. */
 const limiters = {
   none: () => null,
 
   async phase() {
-    const policy = { limit: LIMIT, windowMs: WINDOW_MS };
+    const policy = { limit: unreachedLimit, windowMs };
     const windows = new FixedWindows(await connectRedis(REDIS_URL, 'gateway', log), log);
     return rateLimit({ identified: policy, anonymous: policy, whenRedisFails: 'reject' }, windows);
   },
@@ -28,7 +28,13 @@ const limiters = {
     const keyGenerator = () => 'bench';
     let limit;
     gateway
-      .register(fastifyRateLimit, { global: false, max: LIMIT, timeWindow: WINDOW_MS, redis, keyGenerator })
+      .register(fastifyRateLimit, {
+        global: false,
+        max: unreachedLimit,
+        timeWindow: windowMs,
+        redis,
+        keyGenerator,
+      })
       .after(() => {
         limit = gateway.rateLimit();
       });
@@ -37,10 +43,10 @@ const limiters = {
 
   flexible() {
     const storeClient = new Redis(REDIS_URL);
-    const counters = new RateLimiterRedis({ storeClient, points: LIMIT, duration: WINDOW_MS / 1000 });
+    const counters = new RateLimiterRedis({ storeClient, points: unreachedLimit, duration: windowMs / 1000 });
     return async (_request, reply) => {
       const { remainingPoints, msBeforeNext } = await counters.consume('bench');
-      reply.header('x-ratelimit-limit', LIMIT);
+      reply.header('x-ratelimit-limit', unreachedLimit);
       reply.header('x-ratelimit-remaining', remainingPoints);
       reply.header('x-ratelimit-reset', Math.ceil(msBeforeNext / 1000));
     };

@@ -42,7 +42,7 @@ export async function startNameServer({ answers, hosts = {} }: Names): Promise<N
     const { name, type, end } = readQuestion(query);
     asked.push(name);
     const found = answers[name];
-    if (found) socket.send(response(query.subarray(0, end), type === TYPE_A ? found : []), port, address);
+    if (found) socket.send(response(query.subarray(0, end), type === typeA ? found : []), port, address);
   });
   const address = await bind(socket);
 
@@ -79,13 +79,13 @@ async function bind(socket: Socket): Promise<string> {
   return address;
 }
 
-const TYPE_A = 1;
-const HEADER_BYTES = 12;
+const typeA = 1;
+const headerBytes = 12;
 
 /** Reads the question of a query (RFC 1035 4.1.2); `end` is where it ends. */
 function readQuestion(query: Buffer): { name: string; type: number; end: number } {
   const labels: string[] = [];
-  let at = HEADER_BYTES;
+  let at = headerBytes;
   for (let length = query.readUInt8(at); length > 0; length = query.readUInt8(at)) {
     labels.push(query.toString('latin1', at + 1, at + 1 + length));
     at += 1 + length;
@@ -95,18 +95,18 @@ function readQuestion(query: Buffer): { name: string; type: number; end: number 
 
 /** The response to a query that ends with its question: these addresses, in this order. */
 function response(query: Buffer, addresses: string[]): Buffer {
-  const header = Buffer.from(query.subarray(0, HEADER_BYTES));
+  const header = Buffer.from(query.subarray(0, headerBytes));
   header.writeUInt16BE(0x8180, 2); // a response without an error
   header.writeUInt16BE(addresses.length, 6);
   header.writeUInt32BE(0, 8);
   const records = addresses.map((address) => {
     const record = Buffer.alloc(16);
     record.writeUInt16BE(0xc00c, 0); // the name of the question
-    record.writeUInt16BE(TYPE_A, 2);
+    record.writeUInt16BE(typeA, 2);
     record.writeUInt16BE(1, 4); // the class Internet
     record.writeUInt16BE(4, 10); // bytes of the address
     record.set(address.split('.').map(Number), 12);
     return record;
   });
-  return Buffer.concat([header, query.subarray(HEADER_BYTES), ...records]);
+  return Buffer.concat([header, query.subarray(headerBytes), ...records]);
 }
