@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { cpuChart } from '../shared/bench/charts.ts';
 import { judgeGoals } from '../shared/bench/goals.ts';
 import { parseAutocannon, parseWrk } from '../shared/bench/load.ts';
@@ -41,7 +41,7 @@ function results(...all: Measured[]): Results {
   return { date: '', quick: true, rounds: 3, machine: {}, found, leftOut: [] };
 }
 
-it('shows a third digit where two would hide a miss', () => {
+test('shows a third digit where two would hide a miss', () => {
   const row = (value: number) =>
     goalRows([{ figure: '', scenario: '', limit: 1.15, value, met: value <= 1.15 }])[1]?.slice(1);
   expect(row(1.154)).toEqual(['≤ 1.15', '1.154', 'MISS']);
@@ -49,7 +49,7 @@ it('shows a third digit where two would hide a miss', () => {
   expect(row(1.2)).toEqual(['≤ 1.15', '1.20', 'MISS']);
 });
 
-it('takes the middle of the rounds, so that a spoiled one does not count', () => {
+test('takes the middle of the rounds, so that a spoiled one does not count', () => {
   expect(median([5, 1, 900])).toBe(5);
   expect(quantile([0, 10], 0.25)).toBe(2.5);
   expect(summariseValues([3, 1, 2])).toEqual({ median: 2, min: 1, max: 3 });
@@ -58,7 +58,7 @@ it('takes the middle of the rounds, so that a spoiled one does not count', () =>
   expect(median([])).toBeNaN();
 });
 
-it('holds the median of the ratios within the rounds against a goal', () => {
+test('holds the median of the ratios within the rounds against a goal', () => {
   const slowRound = [100, 300, 100];
   const judged = judgeGoals(
     results(
@@ -76,7 +76,7 @@ it('holds the median of the ratios within the rounds against a goal', () => {
   expect(verdict('phase 1 / nginx')).toMatchObject({ value: null, met: null });
 });
 
-it('reads what wrk and autocannon print', () => {
+test('reads what wrk and autocannon print', () => {
   const figures =
     '{"requests":9,"seconds":1.5,"bytes":8,"errors":0,"non2xx":1,"p50Ms":1,"p99Ms":2,"p999Ms":3}';
   const answers = {
@@ -102,12 +102,12 @@ it('reads what wrk and autocannon print', () => {
   expect(parseAutocannon(JSON.stringify(printed))).toEqual(answers);
 });
 
-it('reads the CPU time that ps prints', () => {
+test('reads the CPU time that ps prints', () => {
   expect(parsePsTime('  0:01.50\n')).toBe(1_500_000);
   expect(parsePsTime('1-02:03:04')).toBe((26 * 3600 + 3 * 60 + 4) * 1e6);
 });
 
-it('writes tables with a ratio to phase 1', () => {
+test('writes tables with a ratio to phase 1', () => {
   const rows = tabulate([measured('direct', [0]), measured('phase 1', [50]), measured('phase 2', [60])]);
   expect(rows.at(0)).toContain('/ phase 1');
   expect(rows.at(-1)).toContain('1.20');
@@ -116,7 +116,7 @@ it('writes tables with a ratio to phase 1', () => {
 });
 
 // Echarts draws from this option. It is installed by npm run bench -- --report only, so no test needs it.
-it('charts the lowest cost on top, the phases in their own colour, and no subject without a cost', () => {
+test('charts the lowest cost on top, the phases in their own colour, and no subject without a cost', () => {
   const all = [measured('nginx', [20]), measured('direct', [0]), measured('phase 1', [50.26, 50.26, 900])];
   const { height, option } = cpuChart('A title', all, 'light');
   expect(option.title.text).toBe('A title');
@@ -127,7 +127,7 @@ it('charts the lowest cost on top, the phases in their own colour, and no subjec
   expect(cpuChart('A title', all.slice(0, 2), 'light').height).toBeLessThan(height);
 });
 
-it('aligns words left and numbers right, whatever their colour, and escapes what Markdown would split', () => {
+test('aligns words left and numbers right, whatever their colour, and escapes what Markdown would split', () => {
   const rows = [
     ['name', 'of', 'ms'],
     ['\u001b[1mlonger\u001b[0m', 'a|b', '1'],
@@ -140,7 +140,7 @@ it('aligns words left and numbers right, whatever their colour, and escapes what
   expect(toMarkdown(rows)).toContain('| a\\|b | 1 |');
 });
 
-it.skipIf(!onPath('wrk'))('measures phase 1 beside its service (needs wrk on PATH)', async () => {
+test.skipIf(!onPath('wrk'))('measures phase 1 beside its service (needs wrk on PATH)', async () => {
   const around = await prepareSurroundings();
   try {
     const leftOut: string[] = [];
