@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { expectProblem, send, until } from './harness/client.ts';
 import { configFor, type GatewayConfig, startGateway } from './harness/gateway.ts';
 import {
@@ -27,7 +27,7 @@ function configTo(urls: Record<string, string>, limitMs = timeoutMs): GatewayCon
 // Skipped on other systems than the name of each test says.
 // Their gateways start one after the other, which counts as time of each test.
 describe.concurrent('trouble of the gateway is not a failure of the service:', { timeout: 90_000 }, () => {
-  it.skipIf(!canPause)(
+  test.skipIf(!canPause)(
     'responses that arrive while the process is paused are passed on (not on Windows)',
     async () => {
       const held = holdCalls();
@@ -38,7 +38,7 @@ describe.concurrent('trouble of the gateway is not a failure of the service:', {
     },
   );
 
-  it.skipIf(!canLimitDescriptors).each(['127.0.0.1', 'localhost'])(
+  test.skipIf(!canLimitDescriptors).each(['127.0.0.1', 'localhost'])(
     'no descriptors left gives 503 until there are some, with the service at %s (Linux only)',
     async (host) => {
       const { port } = await startUpstream();
@@ -56,7 +56,7 @@ describe.concurrent('trouble of the gateway is not a failure of the service:', {
   );
 
   describe.skipIf(!namespacesAvailable)('a name (Linux only, as root)', () => {
-    it('with two addresses gives the first one time to accept', async () => {
+    test('with two addresses gives the first one time to accept', async () => {
       const [first, second] = ['127.77.0.1', '127.77.0.2'];
       const late = await startLateService(first);
       const names = await startNameServer({ answers: { 'late.test': [first, second] } });
@@ -70,7 +70,7 @@ describe.concurrent('trouble of the gateway is not a failure of the service:', {
       await gateway.stop();
     });
 
-    it('that hangs is looked up once at a time, however many calls wait for it', async () => {
+    test('that hangs is looked up once at a time, however many calls wait for it', async () => {
       const { port } = await startUpstream();
       const names = await startNameServer({ answers: {}, hosts: { 'healthy.test': '127.0.0.1' } });
       const config = configTo({
@@ -85,7 +85,7 @@ describe.concurrent('trouble of the gateway is not a failure of the service:', {
       await gateway.stop('SIGKILL'); // getaddrinfo() would hold up the exit
     });
 
-    it('that hangs holds up no other, even if there are several', async () => {
+    test('that hangs holds up no other, even if there are several', async () => {
       const { port } = await startUpstream();
       const names = await startNameServer({ answers: { 'healthy.test': ['127.0.0.1'] } });
       const hanging = Array.from({ length: 8 }, (_, i) => `hanging-${i}`);

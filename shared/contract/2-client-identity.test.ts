@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import {
   type Answer,
   expectProblem,
@@ -67,7 +67,7 @@ const ask = (target: string, options?: SendOptions): Promise<Answer> => send(gat
 
 /** Asserts that no service gets a request or a connection during `act`. */
 async function unheard<T>(act: () => Promise<T>): Promise<T> {
-  const heard = () => [inventory, orders, vault].map((it) => [it.begun(), it.connections()]);
+  const heard = () => [inventory, orders, vault].map((test) => [test.begun(), test.connections()]);
   const before = heard();
   const result = await act();
   expect(heard(), 'requests and connections per service').toEqual(before);
@@ -83,13 +83,13 @@ function expectRefused(answer: Answer, name: 'unknown-key' | 'key-required'): vo
 const logged = (path: string) => gateway.waitForLog((line) => line.msg === 'request' && line.path === path);
 
 describe('who is asking', () => {
-  it('serves an anonymous request on a public route', async () => {
+  test('serves an anonymous request on a public route', async () => {
     const answer = await ask('/api/inventory/1');
     expect(answer.status).toBe(200);
     expect(answer.json().target).toBe('/1');
   });
 
-  it('serves a known key on public and protected routes', async () => {
+  test('serves a known key on public and protected routes', async () => {
     for (const known of [mobileKey, partnerKey]) {
       expect((await ask('/api/inventory/1', key(known))).status).toBe(200);
       const answer = await ask('/api/orders/1?x=1', key(known));
@@ -98,18 +98,18 @@ describe('who is asking', () => {
     }
   });
 
-  it('answers 401 key-required to an anonymous request on a protected route', async () => {
+  test('answers 401 key-required to an anonymous request on a protected route', async () => {
     expectRefused(await unheard(() => ask('/api/orders/1')), 'key-required');
   });
 
-  it.each(['/api/inventory/1', '/api/orders/1'])(
+  test.each(['/api/inventory/1', '/api/orders/1'])(
     'answers 401 unknown-key to an unknown key on %s',
     async (to) => {
       expectRefused(await unheard(() => ask(to, key(unknownKey))), 'unknown-key');
     },
   );
 
-  it('finds a key behind 1,200 other fields', async () => {
+  test('finds a key behind 1,200 other fields', async () => {
     const behind = (value: string) => ({
       headers: [...Array.from({ length: 1_200 }, () => ['a', 'b']), ['X-API-Key', value]].flat(),
     });
@@ -117,18 +117,18 @@ describe('who is asking', () => {
     expectRefused(await unheard(() => ask('/api/inventory/1', behind(unknownKey))), 'unknown-key');
   });
 
-  it.each(['/api/inventory/1', '/api/orders/1'])(
+  test.each(['/api/inventory/1', '/api/orders/1'])(
     'treats an empty key as unknown, not absent, on %s',
     async (to) => {
       expectRefused(await unheard(() => ask(to, key(''))), 'unknown-key');
     },
   );
 
-  it.each(['/api/inventory/1', '/api/orders/1'])('treats a blank key as unknown on %s', async (to) => {
+  test.each(['/api/inventory/1', '/api/orders/1'])('treats a blank key as unknown on %s', async (to) => {
     expectRefused(await unheard(() => ask(to, key('  \t '))), 'unknown-key');
   });
 
-  it.each([
+  test.each([
     ['the same known key twice', [mobileKey, mobileKey]],
     ['two keys of one client', [mobileKey, mobileSpareKey]],
     ['a known key and an unknown one', [mobileKey, unknownKey]],
@@ -141,20 +141,26 @@ describe('who is asking', () => {
     }
   });
 
-  it('refuses a key repeated under another spelling of the name', async () => {
+  test('refuses a key repeated under another spelling of the name', async () => {
     const headers = ['X-API-Key', mobileKey, 'x-api-key', mobileKey];
     expectRefused(await unheard(() => ask('/api/inventory/1', { headers })), 'unknown-key');
   });
 
-  it.each(['constructor', '__proto__', 'toString', 'hasOwnProperty', 'prototype', '0', 'null', 'undefined'])(
-    'does not know %s, which a plain object would',
-    async (name) => {
-      expectRefused(await unheard(() => ask('/api/inventory/1', key(name))), 'unknown-key');
-      expectRefused(await unheard(() => ask('/api/orders/1', key(name))), 'unknown-key');
-    },
-  );
+  test.each([
+    'constructor',
+    '__proto__',
+    'toString',
+    'hasOwnProperty',
+    'prototype',
+    '0',
+    'null',
+    'undefined',
+  ])('does not know %s, which a plain object would', async (name) => {
+    expectRefused(await unheard(() => ask('/api/inventory/1', key(name))), 'unknown-key');
+    expectRefused(await unheard(() => ask('/api/orders/1', key(name))), 'unknown-key');
+  });
 
-  it.each([
+  test.each([
     ['its digest', digest(mobileKey)],
     ['the client id', mobileId],
     ['the key in capitals', mobileKey.toUpperCase()],
@@ -167,12 +173,12 @@ describe('who is asking', () => {
     expectRefused(await unheard(() => ask('/api/orders/1', key(value))), 'unknown-key');
   });
 
-  it('refuses a key of 8 KiB', async () => {
+  test('refuses a key of 8 KiB', async () => {
     const answer = await unheard(() => ask('/api/inventory/1', key(`${canary}-${'k'.repeat(8_185)}`)));
     expectRefused(answer, 'unknown-key');
   });
 
-  it.each([
+  test.each([
     ['Latin-1', 'caf\xe9'],
     ['UTF-8', Buffer.from('clé-ключ-🔑').toString('latin1')],
     ['a known key and a byte above 127', `${mobileKey}\xa0`],
@@ -183,23 +189,23 @@ describe('who is asking', () => {
     expect(text).toContain('urn:gateway:problem:unknown-key');
   });
 
-  it('takes the key without the white space HTTP allows around a value', async () => {
+  test('takes the key without the white space HTTP allows around a value', async () => {
     const request = `GET /api/orders/1 HTTP/1.1\r\nHost: gateway\r\nX-API-Key: \t ${mobileKey} \t\r\nConnection: close\r\n\r\n`;
     expect((await sendRaw(gateway, request)).text).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  it('answers 400 to a space between the field name and the colon', async () => {
+  test('answers 400 to a space between the field name and the colon', async () => {
     const request = `GET /api/orders/1 HTTP/1.1\r\nHost: gateway\r\nX-API-Key : ${mobileKey}\r\nConnection: close\r\n\r\n`;
     expect((await unheard(() => sendRaw(gateway, request))).text).toMatch(/^HTTP\/1\.1 400 /);
   });
 
-  it('reads the field name in any letter case', async () => {
+  test('reads the field name in any letter case', async () => {
     for (const name of ['x-api-key', 'X-API-KEY', 'x-ApI-kEy']) {
       expect((await ask('/api/orders/1', { headers: { [name]: mobileKey } })).status).toBe(200);
     }
   });
 
-  it('reads the key from X-API-Key and nowhere else', async () => {
+  test('reads the key from X-API-Key and nowhere else', async () => {
     const elsewhere: http.OutgoingHttpHeaders[] = [
       { x_api_key: mobileKey },
       { 'API-Key': mobileKey },
@@ -214,11 +220,11 @@ describe('who is asking', () => {
     expectRefused(await unheard(() => ask(target)), 'key-required');
   });
 
-  it('takes an unknown value in x_api_key for no key at all', async () => {
+  test('takes an unknown value in x_api_key for no key at all', async () => {
     expect((await ask('/api/inventory/1', { headers: { x_api_key: unknownKey } })).status).toBe(200);
   });
 
-  it('does not read a key that comes as a trailer', async () => {
+  test('does not read a key that comes as a trailer', async () => {
     const request =
       'POST /api/orders/1 HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\nTrailer: X-API-Key\r\n' +
       `Connection: close\r\n\r\n1\r\na\r\n0\r\nX-API-Key: ${mobileKey}\r\n\r\n`;
@@ -227,19 +233,19 @@ describe('who is asking', () => {
     expect(text).toContain('urn:gateway:problem:key-required');
   });
 
-  it('judges the key although Connection names the field', async () => {
+  test('judges the key although Connection names the field', async () => {
     const headers = (value: string) => ({ 'X-API-Key': value, Connection: 'close, X-API-Key' });
     expect((await ask('/api/orders/1', { headers: headers(mobileKey) })).status).toBe(200);
     const answer = await unheard(() => ask('/api/inventory/1', { headers: headers(unknownKey) }));
     expectRefused(answer, 'unknown-key');
   });
 
-  it('judges the key of a request that asks for an upgrade', async () => {
+  test('judges the key of a request that asks for an upgrade', async () => {
     const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'X-API-Key': unknownKey };
     expectRefused(await unheard(() => ask('/api/inventory/1', { headers: upgrade })), 'unknown-key');
   });
 
-  it('judges every request of a kept connection by itself', async () => {
+  test('judges every request of a kept connection by itself', async () => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     const statuses: number[] = [];
     for (const value of [mobileKey, undefined, unknownKey, partnerKey, undefined, '']) {
@@ -250,7 +256,7 @@ describe('who is asking', () => {
     expect(statuses).toEqual([200, 401, 401, 200, 401, 401]);
   });
 
-  it('keeps many callers at once apart', async () => {
+  test('keeps many callers at once apart', async () => {
     const kinds = [
       { value: mobileKey, client: mobileId, status: 200 },
       { value: partnerKey, client: partnerId, status: 200 },
@@ -270,30 +276,30 @@ describe('who is asking', () => {
 });
 
 describe('what is refused first', () => {
-  it.each([{}, key(mobileKey), key(unknownKey), key(''), key([mobileKey, mobileKey])])(
+  test.each([{}, key(mobileKey), key(unknownKey), key(''), key([mobileKey, mobileKey])])(
     'answers 404 to an unknown path, whatever the key: %j',
     async (options) => {
       expectProblem(await unheard(() => ask('/api/nowhere', options)), 404, 'no-route');
     },
   );
 
-  it('answers 400 to a path that climbs, whatever the key', async () => {
+  test('answers 400 to a path that climbs, whatever the key', async () => {
     for (const options of [{}, key(unknownKey)]) {
       expectProblem(await unheard(() => ask('/vault/%2e%2e/api/orders', options)), 400, 'bad-request');
     }
   });
 
-  it('answers /health whatever the key', async () => {
+  test('answers /health whatever the key', async () => {
     for (const options of [{}, key(unknownKey), key('')]) {
       expect((await ask('/health', options)).status).toBe(200);
     }
   });
 
-  it('answers 401 unknown-key, not key-required, when both would do', async () => {
+  test('answers 401 unknown-key, not key-required, when both would do', async () => {
     expectRefused(await unheard(() => ask('/vault/1', key(unknownKey))), 'unknown-key');
   });
 
-  it.each(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
+  test.each(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
     'needs a key for %s on a protected route',
     async (method) => {
       expectRefused(await unheard(() => ask('/api/orders/1', { method })), 'key-required');
@@ -302,12 +308,12 @@ describe('what is refused first', () => {
     },
   );
 
-  it('needs a key for a CORS preflight as well', async () => {
+  test('needs a key for a CORS preflight as well', async () => {
     const headers = { Origin: 'https://shop.example', 'Access-Control-Request-Method': 'GET' };
     expectRefused(await unheard(() => ask('/api/orders/1', { method: 'OPTIONS', headers })), 'key-required');
   });
 
-  it('answers HEAD on a protected route 401 without a body', async () => {
+  test('answers HEAD on a protected route 401 without a body', async () => {
     const answer = await unheard(() => ask('/api/orders/1', { method: 'HEAD' }));
     expect(answer.status).toBe(401);
     expect(answer.headers['www-authenticate']).toBe('ApiKey realm="gateway"');
@@ -316,20 +322,20 @@ describe('what is refused first', () => {
 });
 
 describe('access hangs on the matched route', () => {
-  it('protects a route that lies under a public one', async () => {
+  test('protects a route that lies under a public one', async () => {
     expectRefused(await unheard(() => ask('/api/inventory/admin')), 'key-required');
     expectRefused(await unheard(() => ask('/api/inventory/admin/1')), 'key-required');
     expectRefused(await unheard(() => ask('/api/inventory/admin?x=1')), 'key-required');
     expect((await ask('/api/inventory/administrators')).status).toBe(200);
   });
 
-  it('opens a public route that lies under a protected one', async () => {
+  test('opens a public route that lies under a protected one', async () => {
     expect((await ask('/api/orders/status/1')).json().target).toBe('/1');
     expect((await ask('/api/orders/status?x=1')).json().target).toBe('/?x=1');
     expectRefused(await unheard(() => ask('/api/orders/statuses')), 'key-required');
   });
 
-  it.each([
+  test.each([
     '/api/orders',
     '/api/orders/',
     '/api/orders?x=1',
@@ -378,7 +384,7 @@ describe('access hangs on the matched route', () => {
 describe('a refused upload', () => {
   const megabyte = Buffer.alloc(1024 * 1024, 'x');
 
-  it.each([
+  test.each([
     ['an unknown key', key(unknownKey)],
     ['no key', {}],
   ])('answers 401 to %s without waiting for the body', async (_what, options) => {
@@ -393,7 +399,7 @@ describe('a refused upload', () => {
     expect(text).toMatch(/^HTTP\/1\.1 401 /);
   });
 
-  it('leaves the connection in order for the next request', async () => {
+  test('leaves the connection in order for the next request', async () => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     for (let round = 0; round < 3; round++) {
       const body = megabyte;
@@ -407,7 +413,7 @@ describe('a refused upload', () => {
     agent.destroy();
   });
 
-  it.each([
+  test.each([
     ['an unknown key', key(unknownKey)],
     ['no key', {}],
   ])('answers 401 to %s, even if the client reads when it has written 1 MB', async (_what, options) => {
@@ -420,7 +426,7 @@ describe('a refused upload', () => {
     expect(answers.map((all) => all.map(({ status }) => status))).toEqual(times.map(() => [401]));
   });
 
-  it('in chunks of 1 byte makes other clients wait at most twice as long as in chunks of 64 KiB', {
+  test('in chunks of 1 byte makes other clients wait at most twice as long as in chunks of 64 KiB', {
     timeout: 180_000,
   }, async () => {
     await expectFair(gateway, '/api/inventory/1', await startLoadProcess(), {
@@ -429,7 +435,7 @@ describe('a refused upload', () => {
     });
   });
 
-  it('takes nothing in the body for a request', async () => {
+  test('takes nothing in the body for a request', async () => {
     const inner = 'GET /api/inventory/smuggled HTTP/1.1\r\nHost: gateway\r\n\r\n'.repeat(2_000);
     const { text } = await sendRaw(
       gateway,
@@ -447,7 +453,7 @@ describe('a refused upload', () => {
 });
 
 describe('what stays inside', () => {
-  it('never sends the key to a service, on any route, in any spelling', async () => {
+  test('never sends the key to a service, on any route, in any spelling', async () => {
     for (const name of ['X-API-Key', 'x-api-key', 'X-API-KEY', 'x-ApI-kEy']) {
       for (const to of ['/api/inventory/hidden', '/api/orders/hidden', '/api/orders/status/hidden']) {
         expect((await ask(to, { headers: [name, mobileKey], method: 'POST', body: 'b' })).status).toBe(200);
@@ -465,7 +471,7 @@ describe('what stays inside', () => {
     }
   });
 
-  it('tells a service nothing about who is asking', async () => {
+  test('tells a service nothing about who is asking', async () => {
     for (const value of [mobileKey, partnerKey]) {
       await ask('/api/orders/secret', { headers: { ...sameRequest, 'X-API-Key': value } });
     }
@@ -478,16 +484,16 @@ describe('what stays inside', () => {
     expect(JSON.stringify(seen)).not.toContain(digest(mobileKey));
   });
 
-  it('tells the caller nothing about the identity it found', async () => {
+  test('tells the caller nothing about the identity it found', async () => {
     const answer = await ask('/api/orders/1', key(mobileKey));
     expect(answer.rawHeaders.join('\n')).not.toContain(mobileId);
     expect(answer.text).not.toContain(mobileId);
   });
 
-  it('gives the same answer to every kind of wrong key', async () => {
+  test('gives the same answer to every kind of wrong key', async () => {
     const answers = await Promise.all(
-      [unknownKey, 'x', '', '__proto__'].map((it) =>
-        ask('/vault/1', { headers: { ...sameRequest, 'X-API-Key': it } }),
+      [unknownKey, 'x', '', '__proto__'].map((test) =>
+        ask('/vault/1', { headers: { ...sameRequest, 'X-API-Key': test } }),
       ),
     );
     expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
@@ -495,7 +501,7 @@ describe('what stays inside', () => {
 });
 
 describe('the log', () => {
-  it('names the client, whichever of its keys was used', async () => {
+  test('names the client, whichever of its keys was used', async () => {
     await ask('/api/orders/log-first', key(mobileKey));
     await ask('/api/orders/log-spare', key(mobileSpareKey));
     await ask('/api/inventory/log-partner', key(partnerKey));
@@ -506,12 +512,12 @@ describe('the log', () => {
     expect(await logged('/api/orders/log-first')).not.toHaveProperty('refusedBy');
   });
 
-  it('names who came without a key anonymous', async () => {
+  test('names who came without a key anonymous', async () => {
     await ask('/api/inventory/log-anonymous');
     expect(await logged('/api/inventory/log-anonymous')).toMatchObject({ client: 'anonymous', status: 200 });
   });
 
-  it('says which stage refused', async () => {
+  test('says which stage refused', async () => {
     await ask('/api/inventory/log-unknown', key(unknownKey));
     await ask('/api/inventory/log-empty', key(''));
     await ask('/api/orders/log-required');
@@ -527,7 +533,7 @@ describe('the log', () => {
     });
   });
 
-  it('holds no key and no digest of one, after all that was sent to this gateway', async () => {
+  test('holds no key and no digest of one, after all that was sent to this gateway', async () => {
     await ask(`/api/inventory/log-last?x-api-key=${unknownKey}`);
     await logged('/api/inventory/log-last');
     const output = gateway.stdout() + gateway.stderr();
@@ -542,7 +548,7 @@ describe('the config', () => {
   const routes = [{ prefix: '/a', service: 'a', access: 'public' as const }];
   const services = { a: { url: 'http://127.0.0.1:9', timeoutMs: 1_000 } };
 
-  it('is refused with every bad field named, and without a key that was put where a digest belongs', async () => {
+  test('is refused with every bad field named, and without a key that was put where a digest belongs', async () => {
     const shared = digest('shared');
     const config = configFor(
       {
@@ -589,7 +595,7 @@ describe('the config', () => {
     expect(stdout + stderr).not.toContain(canary);
   });
 
-  it('is refused when a client id or a digest is there twice, and says all of them at once', async () => {
+  test('is refused when a client id or a digest is there twice, and says all of them at once', async () => {
     const twice = digest('twice');
     const config = configFor(
       {
@@ -616,7 +622,7 @@ describe('the config', () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
-  it('is refused when ids are missing, and calls them missing, not repeated', async () => {
+  test('is refused when ids are missing, and calls them missing, not repeated', async () => {
     const clients = ['one', 'two'].map((name) => ({ keySha256: [digest(name)] }));
     const { code, stderr } = await startAndFail(configFor({ services, routes, clients }, 2));
     expect(code).toBe(1);
@@ -625,7 +631,7 @@ describe('the config', () => {
     expect({ fields, stderr }).toEqual({ fields: ['clients[0].id', 'clients[1].id'], stderr });
   });
 
-  it('is refused without clients', async () => {
+  test('is refused without clients', async () => {
     const config = configFor({ services, routes }, 2);
     delete config.clients;
     const { code, stderr } = await startAndFail(config);
@@ -633,7 +639,7 @@ describe('the config', () => {
     expect(stderr).toContain('clients');
   });
 
-  it('may name no client at all: then no key is known', async () => {
+  test('may name no client at all: then no key is known', async () => {
     const lonely = await startGateway(
       configFor({ services: { a: { url: inventory.url, timeoutMs: 1_000 } }, routes, clients: [] }, 2),
     );
@@ -641,7 +647,7 @@ describe('the config', () => {
     expectProblem(await send(lonely, '/a', key(mobileKey)), 401, 'unknown-key');
   });
 
-  it('takes a digest in capitals for the same digest, or refuses it: it never stands there unused', async () => {
+  test('takes a digest in capitals for the same digest, or refuses it: it never stands there unused', async () => {
     const config = configFor(
       {
         services: { a: { url: orders.url, timeoutMs: 1_000 } },
@@ -658,7 +664,7 @@ describe('the config', () => {
 
 // Last, so that it covers all requests of this file.
 describe('access hangs on the matched route', () => {
-  it('keeps all that this file sends away from a service that nobody in it may use', () => {
+  test('keeps all that this file sends away from a service that nobody in it may use', () => {
     expect([vault.begun(), vault.connections()]).toEqual([0, 0]);
   });
 });

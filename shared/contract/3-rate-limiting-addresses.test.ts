@@ -1,6 +1,6 @@
 import type http from 'node:http';
 import { networkInterfaces } from 'node:os';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Answer, send } from './harness/client.ts';
 import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
 import { quotaOf } from './harness/rate-limit-fields.ts';
@@ -75,13 +75,13 @@ async function expectOneBucket(...addresses: Array<string | string[]>): Promise<
 }
 
 describe('an address', () => {
-  it('of IPv4 counts as a whole', async () => {
+  test('of IPv4 counts as a whole', async () => {
     await expectOneBucket('203.0.113.1', '203.0.113.1', '203.0.113.1');
     expect(counted(await from('203.0.113.2'))).toBe(1);
     expect(counted(await from('203.0.114.1'))).toBe(1);
   });
 
-  it('of IPv4 written as IPv6 is the same address', async () => {
+  test('of IPv4 written as IPv6 is the same address', async () => {
     await expectOneBucket(
       '203.0.113.7',
       '::ffff:203.0.113.7',
@@ -95,7 +95,7 @@ describe('an address', () => {
     expect(counted(await from('::ffff:203.0.113.8'))).toBe(1);
   });
 
-  it('of IPv6 counts by its first 64 bits', async () => {
+  test('of IPv6 counts by its first 64 bits', async () => {
     await expectOneBucket(
       '2001:db8:1:2::1',
       '2001:db8:1:2:ffff:ffff:ffff:ffff',
@@ -107,20 +107,20 @@ describe('an address', () => {
     expect(counted(await from('2001:db8:2:2::1'))).toBe(1);
   });
 
-  it('of IPv6 is expanded before its bits are counted', async () => {
+  test('of IPv6 is expanded before its bits are counted', async () => {
     await expectOneBucket('2001:db8::1', '2001:db8:0:0:1::', '2001:db8::5:6:7:8', '2001:db8:0::1');
     expect(counted(await from('2001:db8:0:1::1'))).toBe(1);
   });
 });
 
 describe('X-Forwarded-For from a trusted proxy', () => {
-  it('is read from the right: what the client wrote before it means nothing', async () => {
+  test('is read from the right: what the client wrote before it means nothing', async () => {
     await expectOneBucket('203.0.113.20', '1.1.1.1, 203.0.113.20', '2.2.2.2,3.3.3.3 ,203.0.113.20');
     await expectOneBucket('10.0.0.1, 203.0.113.21', '127.0.0.1, 203.0.113.21');
     expect(counted(await from('1.1.1.1'))).toBe(1);
   });
 
-  it('is read past the proxies that are trusted too', async () => {
+  test('is read past the proxies that are trusted too', async () => {
     await expectOneBucket(
       '203.0.113.30',
       '203.0.113.30, 10.1.2.3',
@@ -134,11 +134,11 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     await expectOneBucket('203.0.113.30, 2001:db8:fffe::1', '203.0.113.31, 2001:db8:fffe::1');
   });
 
-  it('may come on several lines', async () => {
+  test('may come on several lines', async () => {
     await expectOneBucket('203.0.113.40', ['1.1.1.3', '203.0.113.40'], ['203.0.113.40', '10.0.0.1']);
   });
 
-  it('is written anew for the service: the client, then every proxy', async () => {
+  test('is written anew for the service: the client, then every proxy', async () => {
     const before = service.seen.length;
     await from('203.0.113.50');
     await from('6.6.6.6, 203.0.113.50');
@@ -152,7 +152,7 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     ]);
   });
 
-  it('may have ports: they are no part of an address', async () => {
+  test('may have ports: they are no part of an address', async () => {
     await expectOneBucket('203.0.113.60', '203.0.113.60:4711', '203.0.113.60:1');
     await expectOneBucket('2001:db8:60::1', '[2001:db8:60::1]:443', '[2001:db8:60::1]', '[2001:DB8:60::2]:1');
     await expectOneBucket(
@@ -171,14 +171,14 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     ]);
   });
 
-  it('that has a member which is no address tells the service the peer', async () => {
+  test('that has a member which is no address tells the service the peer', async () => {
     const before = service.seen.length;
     for (const value of ['unknown', 'garbage, 10.1.2.3', '203.0.113.63, <script>, 10.1.2.3', ',,'])
       await from(value);
     expect(toldSince(before)).toEqual(Array(4).fill('127.0.0.1'));
   });
 
-  it.each([
+  test.each([
     ['203.0.113.80', '203.0.113.80'],
     ['6.6.6.6, 203.0.113.81:4711, 10.1.2.3', '203.0.113.81'],
     ['::FFFF:203.0.113.82', '203.0.113.82'],
@@ -195,7 +195,7 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     }
   });
 
-  it('brings X-Forwarded-Proto and X-Forwarded-Host along, as the client of the proxy saw them', async () => {
+  test('brings X-Forwarded-Proto and X-Forwarded-Host along, as the client of the proxy saw them', async () => {
     const before = service.seen.length;
     const said = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'shop.example' };
     await send(behindProxy, '/a/1', { headers: { ...said, 'X-Forwarded-For': '203.0.113.51' } });
@@ -205,13 +205,13 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     });
   });
 
-  it('may be missing: then the proxy itself is the client', async () => {
+  test('may be missing: then the proxy itself is the client', async () => {
     const before = service.seen.length;
     await send(behindProxy, '/a/1');
     expect(toldSince(before)).toEqual(['127.0.0.1']);
   });
 
-  it.each([
+  test.each([
     ['a word', 'garbage'],
     ['nothing', ''],
     ['blanks', '  '],
@@ -268,7 +268,7 @@ describe('X-Forwarded-Proto, -Host and -Port from trusted proxies', () => {
     return ['proto', 'host', 'port'].map((name) => seen?.[`x-forwarded-${name}`]?.join(' and '));
   }
 
-  it('are passed on', async () => {
+  test('are passed on', async () => {
     expect(await told({ proto: 'https', host: 'shop.example:8443', port: '8443' })).toEqual([
       'https',
       'shop.example:8443',
@@ -276,7 +276,7 @@ describe('X-Forwarded-Proto, -Host and -Port from trusted proxies', () => {
     ]);
   });
 
-  it('are read at the member that belongs to the client', async () => {
+  test('are read at the member that belongs to the client', async () => {
     const one = { proto: 'https, http', host: 'shop.example, inner', port: '443, 8080' };
     // One trusted hop, the peer: the last member. The first one is what the client has written.
     expect(await told(one)).toEqual(['http', 'inner', '8080']);
@@ -293,7 +293,7 @@ describe('X-Forwarded-Proto, -Host and -Port from trusted proxies', () => {
     expect(await told({ ...one, for: '10.9.9.9, 10.1.2.3' })).toEqual(['https', 'shop.example', '443']);
   });
 
-  it('may have fewer members than there are proxies: the first one counts', async () => {
+  test('may have fewer members than there are proxies: the first one counts', async () => {
     const three = `${client}, 10.1.2.3, 10.9.9.9`;
     expect(await told({ proto: 'https, http', host: 'shop.example', port: '443', for: three })).toEqual([
       'https',
@@ -302,14 +302,14 @@ describe('X-Forwarded-Proto, -Host and -Port from trusted proxies', () => {
     ]);
   });
 
-  it('count without X-Forwarded-For, too, and when it has no address', async () => {
+  test('count without X-Forwarded-For, too, and when it has no address', async () => {
     const fields = { proto: 'https', host: 'shop.example', port: '443' };
     for (const value of ['', 'unknown']) {
       expect(await told({ ...fields, for: value })).toEqual(['https', 'shop.example', '443']);
     }
   });
 
-  it.each([
+  test.each([
     ['nothing', { proto: '', host: '', port: '' }],
     ['other schemes, hosts and ports', { proto: 'ftp', host: 'a b', port: 'http' }],
     ['markup', { proto: '<script>', host: '<script>', port: '<script>' }],
@@ -323,7 +323,7 @@ describe('X-Forwarded-Proto, -Host and -Port from trusted proxies', () => {
     expect(await told(fields)).toEqual(['http', 'own.example', undefined]);
   });
 
-  it('are dropped if the peer is not trusted', async () => {
+  test('are dropped if the peer is not trusted', async () => {
     const fields = { proto: 'https', host: 'shop.example', port: '443' };
     expect(await told(fields, onItsOwn)).toEqual(['http', 'own.example', undefined]);
   });
@@ -343,14 +343,14 @@ describe('X-Forwarded-For from anybody else', () => {
     { 'X-Forwarded-For': '203.0.113.70', Connection: 'close, X-Forwarded-For' },
   ];
 
-  it('opens no bucket of its own: the peer is counted', async () => {
+  test('opens no bucket of its own: the peer is counted', async () => {
     const counts: number[] = [];
     for (const headers of spoofs) counts.push(counted(await send(onItsOwn, '/a/1', { headers })));
     const first = counts[0] as number;
     expect(counts).toEqual(spoofs.map((_, i) => first + i));
   });
 
-  it('never reaches the service, which is told the peer', async () => {
+  test('never reaches the service, which is told the peer', async () => {
     const before = service.seen.length;
     for (const headers of spoofs) await send(onItsOwn, '/a/1', { headers });
     expect(toldSince(before)).toEqual(spoofs.map(() => '127.0.0.1'));
@@ -360,7 +360,7 @@ describe('X-Forwarded-For from anybody else', () => {
     expect(seen).not.toContain('203.0.113');
   });
 
-  it.skipIf(!hasIpv6)('leaves IPv4 and IPv6 peers of one listener in different buckets', async () => {
+  test.skipIf(!hasIpv6)('leaves IPv4 and IPv6 peers of one listener in different buckets', async () => {
     const overIpv4 = counted(await send(onItsOwn, '/a/1'));
     const { port } = onItsOwn;
     const before = service.seen.length;

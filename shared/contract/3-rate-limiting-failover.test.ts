@@ -1,5 +1,5 @@
 import net from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Answer, expectProblem, send, until } from './harness/client.ts';
 import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
 import { type RedisServer, redisAvailable, startRedis } from './harness/redis.ts';
@@ -84,11 +84,11 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis moves to another serv
     }
   }
 
-  it('limit before', async () => {
+  test('limit before', async () => {
     await expectLimit(first);
   });
 
-  it('count nothing while it is a replica, by whenRedisFails', async () => {
+  test('count nothing while it is a replica, by whenRedisFails', async () => {
     await first.command('REPLICAOF', '127.0.0.1', String(second.port));
     await both((gateway) => until(async () => !isCounted(await ask(gateway)), 'a request is not counted'));
     const [allowed, rejected] = await both((gateway) => ask(gateway));
@@ -96,7 +96,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis moves to another serv
     expectProblem(rejected, 503, 'rate-limit-unavailable');
   });
 
-  it('limit again within 2 s after new connections lead to the new primary', async () => {
+  test('limit again within 2 s after new connections lead to the new primary', async () => {
     forwarder.forwardTo(second);
     await both((gateway) => counts(gateway, 2_000 + noiseMs));
     await expectLimit(second);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Answer, send, until } from './harness/client.ts';
 import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
 import { policyOf, quotaOf } from './harness/rate-limit-fields.ts';
@@ -102,19 +102,19 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     });
   }
 
-  it.each(Array.from({ length: rounds }, (_, i) => i + 1))(
+  test.each(Array.from({ length: rounds }, (_, i) => i + 1))(
     'let exactly 50 of 400 calls at once pass (round %i)',
     async () => {
       await asNewClient((client) => expectExactly(as(client)));
     },
   );
 
-  it('let exactly 50 of 400 calls at once pass from one address', async () => {
+  test('let exactly 50 of 400 calls at once pass from one address', async () => {
     let last = 10;
     await asNewClient(() => expectExactly({ 'X-Forwarded-For': `203.0.113.${last++}` }));
   });
 
-  it('go on where the others stopped', async () => {
+  test('go on where the others stopped', async () => {
     await asNewClient(async (client) => {
       const left: number[] = [];
       for (let i = 0; i < 8; i++) left.push(remaining(await call(i, as(client))));
@@ -122,7 +122,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     });
   });
 
-  it('keep a client apart from the address that is its name', async () => {
+  test('keep a client apart from the address that is its name', async () => {
     const client = names[0] as string;
     await redis.command('DEL', bucket(client), `gateway:{address:${client}}`);
     expect(remaining(await call(0, as(client)))).toBe(49);
@@ -130,7 +130,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     expect(remaining(await call(2, as(client)))).toBe(48);
   });
 
-  it('ask Redis once per request, with one script and one key', async () => {
+  test('ask Redis once per request, with one script and one key', async () => {
     const client = names[used++] as string;
     await call(0, as(client));
     const monitor = await startMonitor(redis.port);
@@ -151,7 +151,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     }
   });
 
-  it('survive SCRIPT FLUSH between two requests without losing count', async () => {
+  test('survive SCRIPT FLUSH between two requests without losing count', async () => {
     await asNewClient(async (client) => {
       for (let left = 49; left > 44; left--) {
         const answer = await call(left, as(client));
@@ -161,7 +161,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     });
   });
 
-  it('heal a counter that lost its expiry', async () => {
+  test('heal a counter that lost its expiry', async () => {
     await asNewClient(async (client) => {
       await call(0, as(client));
       expect(await redis.command('PERSIST', bucket(client))).toBe(1);
@@ -171,7 +171,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     });
   });
 
-  it('heal a counter over the limit that would never have expired', async () => {
+  test('heal a counter over the limit that would never have expired', async () => {
     await asNewClient(async (client) => {
       await redis.command('SET', bucket(client), '1000');
       const answer = await call(0, as(client));
@@ -181,7 +181,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     });
   });
 
-  it('round the time left up to a second', async () => {
+  test('round the time left up to a second', async () => {
     await asNewClient(async (client) => {
       const end = Date.now() + 59_900;
       await redis.command('SET', bucket(client), '50', 'PX', '59900');
@@ -195,7 +195,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     });
   });
 
-  it('never round it down to none', async () => {
+  test('never round it down to none', async () => {
     await asNewClient(async (client) => {
       await redis.command('SET', bucket(client), '50', 'PX', '900');
       const last = await call(2, as(client));
@@ -207,7 +207,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
     });
   });
 
-  it('leave nothing in Redis but counters that expire: no key of a client, nothing else it wrote', async () => {
+  test('leave nothing in Redis but counters that expire: no key of a client, nothing else it wrote', async () => {
     for (const address of [
       'garbage',
       '*}{',
@@ -240,7 +240,7 @@ describe.skipIf(!redisAvailable)('four gateways and one Redis', () => {
 });
 
 describe.skipIf(!redisAvailable)('a gateway started again with a shorter window', () => {
-  it('ends the windows that are longer: t is never larger than w, and fresh quota comes in time', async () => {
+  test('ends the windows that are longer: t is never larger than w, and fresh quota comes in time', async () => {
     const [redis, service] = await Promise.all([startRedis(), startUpstream()]);
     const start = (windowMs: number) =>
       startGateway(

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Answer, connect, expectProblem, until } from './harness/client.ts';
 import { startFakeRedis } from './harness/fake-redis.ts';
 import { ask, counts, isCounted, outageLines, startLimited } from './harness/limited.ts';
@@ -11,7 +11,7 @@ const noiseMs = 1_500;
 const longestPauseMs = 2_000;
 
 describe('an answer of Redis that says it cannot count', () => {
-  it.each([
+  test.each([
     'READONLY You can only write against a writable replica.',
     'CLUSTERDOWN The cluster is down',
     'LOADING Redis is loading the dataset in memory',
@@ -40,7 +40,7 @@ describe('an answer of Redis that says it cannot count', () => {
     await gateway.stop();
   });
 
-  it('is asked for on new connections only, with pauses that grow', async () => {
+  test('is asked for on new connections only, with pauses that grow', async () => {
     const redis = await startFakeRedis();
     const gateway = await startLimited(redis.url);
     await counts(gateway);
@@ -64,7 +64,7 @@ describe('an answer of Redis that says it cannot count', () => {
 });
 
 describe('an error about one key', () => {
-  it('MOVED degrades its own bucket only, and is no outage', async () => {
+  test('MOVED degrades its own bucket only, and is no outage', async () => {
     const redis = await startFakeRedis();
     const gateway = await startLimited(redis.url, { limit: 3 });
     await counts(gateway);
@@ -82,7 +82,7 @@ describe('an error about one key', () => {
     await gateway.stop();
   });
 
-  it('is no outage either when it is the key with which the gateway checks Redis', async () => {
+  test('is no outage either when it is the key with which the gateway checks Redis', async () => {
     const redis = await startFakeRedis();
     redis.behave((command) =>
       command.includes('gateway:{probe}')
@@ -99,7 +99,7 @@ describe('an error about one key', () => {
 
 // On an overloaded machine an answer may be late although no test holds it back, so some tests are retried.
 describe('late answers of Redis', () => {
-  it('cost the requests that waited for more than 200 ms, and are no outage', { retry: 2 }, async () => {
+  test('cost the requests that waited for more than 200 ms, and are no outage', { retry: 2 }, async () => {
     const redis = await startFakeRedis();
     const gateway = await startLimited(redis.url, { whenRedisFails: 'reject' });
     await counts(gateway);
@@ -115,7 +115,7 @@ describe('late answers of Redis', () => {
     await gateway.stop();
   });
 
-  it('are an outage when nothing has arrived for 500 ms', async () => {
+  test('are an outage when nothing has arrived for 500 ms', async () => {
     const redis = await startFakeRedis();
     const gateway = await startLimited(redis.url, { whenRedisFails: 'reject' });
     await counts(gateway);
@@ -131,7 +131,7 @@ describe('late answers of Redis', () => {
     await gateway.stop();
   });
 
-  it('are counted when the process of the gateway was paused', { retry: 2 }, async () => {
+  test('are counted when the process of the gateway was paused', { retry: 2 }, async () => {
     // Each answer is on its way for 50 ms, so there are commands without an answer at every moment.
     const redis = await startFakeRedis(50);
     const gateway = await startLimited(redis.url, { whenRedisFails: 'reject' });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { freePort } from '../process/free-port.ts';
 import { unvouched } from './harness/certificates.ts';
 import { until } from './harness/client.ts';
@@ -19,7 +19,7 @@ const noiseMs = 1_500;
 const foldMs = 10_000;
 
 describe('a connection that Redis closes', () => {
-  it('is no outage: the next request waits for the new connection, and is counted', async () => {
+  test('is no outage: the next request waits for the new connection, and is counted', async () => {
     const redis = await startFakeRedis();
     const gateway = await startLimited(redis.url, { whenRedisFails: 'reject' });
     await counts(gateway);
@@ -39,7 +39,7 @@ describe('a connection that Redis closes', () => {
     await gateway.stop();
   });
 
-  it('costs a request that waits for a new one its own count, when Redis refuses its key', async () => {
+  test('costs a request that waits for a new one its own count, when Redis refuses its key', async () => {
     const redis = await startFakeRedis();
     const gateway = await startLimited(redis.url);
     await counts(gateway);
@@ -61,7 +61,7 @@ describe('a connection that Redis closes', () => {
     expect(gateway.stderr()).toBe('');
   });
 
-  it.skipIf(!redisAvailable)('is no outage when Redis closes idle connections', async () => {
+  test.skipIf(!redisAvailable)('is no outage when Redis closes idle connections', async () => {
     const redis = await startRedis('--timeout', '1');
     const gateway = await startLimited(redis.url, { whenRedisFails: 'reject' });
     /** The connection of the gateway: the one whose last command is the counter. */
@@ -78,7 +78,7 @@ describe('a connection that Redis closes', () => {
     await redis.close();
   });
 
-  it('is an outage when it was new', async () => {
+  test('is an outage when it was new', async () => {
     const redis = await startFakeRedis();
     const gateway = await startLimited(redis.url);
     redis.behave(() => {
@@ -95,7 +95,7 @@ describe('a connection that Redis closes', () => {
     await gateway.stop();
   });
 
-  it('is noticed without a request when no new one can be opened', async () => {
+  test('is noticed without a request when no new one can be opened', async () => {
     const redis = await startFakeRedis();
     const gateway = await startLimited(redis.url);
     redis.behave(([name]) => (name.startsWith('eval') ? 'LOADING Redis is loading' : undefined));
@@ -124,7 +124,7 @@ describe('the cause of an outage', () => {
     return makeUrl(redis);
   };
 
-  it.each([
+  test.each([
     ['nothing listens', async () => `redis://:${password}@127.0.0.1:${await freePort()}`, /ECONNREFUSED/],
     [
       'nothing listens at any address of the name',
@@ -157,7 +157,7 @@ describe('the cause of an outage', () => {
 });
 
 describe('an outage that comes and goes', () => {
-  it('has one line in 10 s, which says the state and the number of changes', async () => {
+  test('has one line in 10 s, which says the state and the number of changes', async () => {
     const redis = await startFakeRedis();
     const gateway = await startLimited(redis.url);
     await counts(gateway);
@@ -198,7 +198,7 @@ describe('an outage that comes and goes', () => {
 });
 
 describe.skipIf(!redisAvailable)('a real Redis', () => {
-  it.each([
+  test.each([
     ['with the rights that config.md lists', ['+cluster|info']],
     ['without the right to run CLUSTER INFO', []],
   ])('counts for a user %s, and stderr stays empty', async (_what, more) => {
@@ -220,7 +220,7 @@ describe.skipIf(!redisAvailable)('a real Redis', () => {
     await redis.close();
   });
 
-  it('is used with a password that it does not ask for, and stderr stays empty', async () => {
+  test('is used with a password that it does not ask for, and stderr stays empty', async () => {
     const redis = await startRedis();
     const gateway = await startLimited(`redis://:canary-secret@127.0.0.1:${redis.port}`);
     expect(isCounted(await ask(gateway))).toBe(true);
@@ -229,7 +229,7 @@ describe.skipIf(!redisAvailable)('a real Redis', () => {
     await redis.close();
   });
 
-  it('that is a node of a cluster is refused at the start, with one message', async () => {
+  test('that is a node of a cluster is refused at the start, with one message', async () => {
     const port = await freePort();
     const file = join(tmpdir(), `nodes-${port}.conf`);
     const redis = await startRedis('--cluster-enabled', 'yes', '--cluster-config-file', file);
@@ -242,15 +242,16 @@ describe.skipIf(!redisAvailable)('a real Redis', () => {
     rmSync(file);
   });
 
-  it('counts apart for gateways with different prefixes, and together for equal ones', async () => {
+  test('counts apart for gateways with different prefixes, and together for equal ones', async () => {
     const redis = await startRedis();
-    const [live, test, live2] = [
+    const [live, other, live2] = [
       await startLimited(redis.url, { limit: 2, keyPrefix: 'live' }),
       await startLimited(redis.url, { limit: 2, keyPrefix: 'test.eu:1_a-b' }),
       await startLimited(redis.url, { limit: 2, keyPrefix: 'live' }),
     ];
     const statuses: number[] = [];
-    for (const gateway of [live, live2, live, test, test, test]) statuses.push((await ask(gateway)).status);
+    for (const gateway of [live, live2, live, other, other, other])
+      statuses.push((await ask(gateway)).status);
     expect(statuses).toEqual([200, 200, 429, 200, 200, 429]);
     const keys = (await redis.command('KEYS', '*')) as string[];
     expect(keys.filter((key) => !key.includes('{probe}')).toSorted()).toEqual([
@@ -258,7 +259,7 @@ describe.skipIf(!redisAvailable)('a real Redis', () => {
       'test.eu:1_a-b:{address:203.0.113.1}',
     ]);
     expect(keys.filter((key) => !/^(live|test\.eu:1_a-b):/.test(key))).toEqual([]);
-    await Promise.all([live, test, live2].map((gateway) => gateway.stop()));
+    await Promise.all([live, other, live2].map((gateway) => gateway.stop()));
     await redis.close();
   });
 });

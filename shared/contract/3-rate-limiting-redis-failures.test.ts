@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type http from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Answer, answersIn, connect, expectProblem, send, until } from './harness/client.ts';
 import { configFor, type Gateway, startGateway } from './harness/gateway.ts';
 import { quotaOf } from './harness/rate-limit-fields.ts';
@@ -113,18 +113,18 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     }
   }
 
-  it('start without it, and are healthy', async () => {
+  test('start without it, and are healthy', async () => {
     await both(async (gateway) => expect((await send(gateway, '/health')).status).toBe(200));
   });
 
-  it('answer at once while it was never there, by whenRedisFails, and say so once', async () => {
+  test('answer at once while it was never there, by whenRedisFails, and say so once', async () => {
     await both((gateway) => expectAtOnce(gateway, 400));
     await expectOutages('redis lost');
     const lines = await both((gateway) => gateway.waitForLog(({ msg }) => msg === 'redis lost'));
     expect(lines.map(({ level, reason }) => [level, typeof reason])).toEqual(Array(2).fill([40, 'string']));
   });
 
-  it('let earlier stages answer first, Redis or not', async () => {
+  test('let earlier stages answer first, Redis or not', async () => {
     await both(async (gateway) => {
       expectProblem(await send(gateway, '/nowhere'), 404, 'no-route');
       expectProblem(await send(gateway, '/protected'), 401, 'key-required');
@@ -133,7 +133,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     });
   });
 
-  it('log the refusal as one of the limit stage, and ask no service', async () => {
+  test('log the refusal as one of the limit stage, and ask no service', async () => {
     const before = service.begun();
     await send(rejecting, '/a/refused', { headers: key });
     expect(service.begun()).toBe(before);
@@ -141,7 +141,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     expect(line).toMatchObject({ status: 503, refusedBy: 'limit', client: 'client-1' });
   });
 
-  it('log what they decided without a count', async () => {
+  test('log what they decided without a count', async () => {
     const decisions = await both(async (gateway) => {
       await send(gateway, '/a/decided', { headers: key });
       return (await gateway.waitForLog(({ path }) => path === '/a/decided')).limit;
@@ -149,7 +149,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     expect(decisions).toEqual(['degraded_allowed', 'degraded_rejected']);
   });
 
-  it('find it when it comes, and limit', async () => {
+  test('find it when it comes, and limit', async () => {
     await redis.restart();
     await both((gateway) => counts(gateway));
     await expectOutages('redis lost', 'redis found');
@@ -161,7 +161,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     expect(statuses).toEqual([200, 200, 200, 429, 429]);
   });
 
-  it('answer every call when it is killed under them', async () => {
+  test('answer every call when it is killed under them', async () => {
     const calls = both((gateway) => Promise.all(Array.from({ length: 40 }, () => timed(() => ask(gateway)))));
     await redis.kill();
     const [allowed, rejected] = await calls;
@@ -176,13 +176,13 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     await both((gateway) => expectAtOnce(gateway, 300));
   });
 
-  it('limit again soon after it was restarted, though it has forgotten the script', async () => {
+  test('limit again soon after it was restarted, though it has forgotten the script', async () => {
     await redis.restart();
     await both((gateway) => counts(gateway));
     expect(await redis.command('PTTL', bucket)).toBeGreaterThan(0);
   });
 
-  it('wait for a frozen one for the budget at most, and not at all when it is lost', async () => {
+  test('wait for a frozen one for the budget at most, and not at all when it is lost', async () => {
     redis.freeze();
     await both(async (gateway) => {
       const first = await Promise.all(Array.from({ length: 10 }, () => timed(() => ask(gateway))));
@@ -199,14 +199,14 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     });
   });
 
-  it('limit again when it goes on', async () => {
+  test('limit again when it goes on', async () => {
     redis.thaw();
     await both((gateway) => counts(gateway));
     const found = allowing.log().find(({ msg }) => msg === 'redis found');
     expect(found).toMatchObject({ level: 30 });
   });
 
-  it('ask no service for a client that left while they waited for a frozen one', async () => {
+  test('ask no service for a client that left while they waited for a frozen one', async () => {
     const before = service.begun();
     let served = 0;
     redis.freeze();
@@ -230,7 +230,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     expect(calls, 'calls for clients that stayed').toBe(served);
   });
 
-  it.each([
+  test.each([
     ['a counter of another type', ['EVAL', list, '1', bucket], ['DEL', bucket]],
     ['a counter that is no number', ['EVAL', noNumber, '1', bucket], ['DEL', bucket]],
     ['no memory left', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
@@ -247,7 +247,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     await both((gateway) => counts(gateway));
   });
 
-  it('stop at SIGTERM while it is frozen', async () => {
+  test('stop at SIGTERM while it is frozen', async () => {
     redis.freeze();
     await ask(allowing);
     const { code, ms } = await allowing.stop();
@@ -255,7 +255,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     expect(ms).toBeLessThan(2_000 + noiseMs);
   });
 
-  it('stop at SIGTERM while it is gone', async () => {
+  test('stop at SIGTERM while it is gone', async () => {
     await redis.kill();
     await ask(rejecting);
     const { code, ms } = await rejecting.stop();
@@ -310,7 +310,7 @@ describe.skipIf(!redisAvailable)('one counter of Redis that cannot count', () =>
     return losses();
   }
 
-  it.each([
+  test.each([
     ['a list', list],
     ['no number', noNumber],
   ])('degrades its own client only, and is no outage: %s', async (_what, script) => {
@@ -341,7 +341,7 @@ describe.skipIf(!redisAvailable)('one counter of Redis that cannot count', () =>
 describe.skipIf(!redisAvailable)('a Redis with a password', () => {
   const password = 'canary/p@ss:word';
 
-  it('is used with the password of REDIS_URL, right or wrong, and no log shows it', async () => {
+  test('is used with the password of REDIS_URL, right or wrong, and no log shows it', async () => {
     const [redis, service] = await Promise.all([startRedis(), startUpstream()]);
     await redis.command('CONFIG', 'SET', 'requirepass', password);
     const start = (given: string) =>
@@ -368,7 +368,7 @@ describe.skipIf(!redisAvailable)('a Redis with a password', () => {
 });
 
 describe.skipIf(!redisAvailable)('a database of Redis', () => {
-  it('is the one that REDIS_URL names, or Redis counts as lost', async () => {
+  test('is the one that REDIS_URL names, or Redis counts as lost', async () => {
     const [redis, service] = await Promise.all([startRedis(), startUpstream()]);
     const start = (database: number) =>
       startGateway(configWith('allow', service), { env: { REDIS_URL: `${redis.url}/${database}` } });
@@ -386,7 +386,7 @@ describe.skipIf(!redisAvailable)('a database of Redis', () => {
     await redis.close();
   });
 
-  it('is asked for again when Redis refused it for a time', async () => {
+  test('is asked for again when Redis refused it for a time', async () => {
     const [redis, service] = await Promise.all([startRedis(), startUpstream()]);
     await redis.command('ACL', 'SETUSER', 'default', '-select');
     const gateway = await startGateway(configWith('allow', service), {
@@ -407,7 +407,7 @@ describe.skipIf(!redisAvailable)('a database of Redis', () => {
 describe.skipIf(!redisAvailable || process.platform === 'win32')('an upload over the limit', () => {
   const linesOf = (gateway: Gateway) => gateway.log().filter(({ path }) => path === '/a/2');
 
-  it('that breaks at the moment of its refusal gets one answer, and the log says which', async () => {
+  test('that breaks at the moment of its refusal gets one answer, and the log says which', async () => {
     const [redis, service] = await Promise.all([startRedis(), startUpstream()]);
     const gateway = await startGateway(configWith('allow', service), { env: { REDIS_URL: redis.url } });
     for (let i = 0; i < 3; i++) expect((await send(gateway, '/a/1')).status).toBe(200);

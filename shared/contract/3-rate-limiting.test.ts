@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Answer,
   expectProblem,
@@ -125,7 +125,7 @@ describe.each([
       expect(quotaOf(await ask('/inventory/200', { headers }))).toMatchObject({ remaining: 10 - used });
     };
 
-    it('counts from the first call on, and says in the log when its Redis is the embedded one', async () => {
+    test('counts from the first call on, and says in the log when its Redis is the embedded one', async () => {
       const { key: headers } = newClient();
       expect(quotaOf(await ask('/inventory/200', { headers })).remaining).toBe(9);
       const lines = gateway.log().filter(({ msg }) => /redis/i.test(String(msg)));
@@ -135,7 +135,7 @@ describe.each([
     });
 
     describe('the decision', () => {
-      it('lets exactly the limit pass, then answers 429 without asking the service', async () => {
+      test('lets exactly the limit pass, then answers 429 without asking the service', async () => {
         const { key: headers } = newClient();
         for (let left = 9; left >= 0; left--) {
           const answer = await ask('/orders/200', { headers });
@@ -147,7 +147,7 @@ describe.each([
         expect(orders.begun()).toBe(before);
       });
 
-      it('lets exactly the limit of an anonymous caller pass', async () => {
+      test('lets exactly the limit of an anonymous caller pass', async () => {
         const headers = newAddress();
         const answers = await Promise.all(
           Array.from({ length: 8 }, () => ask('/inventory/200', { headers })),
@@ -156,7 +156,7 @@ describe.each([
         for (const answer of answers) expect(quotaOf(answer).policy).toBe('anonymous');
       });
 
-      it('lets exactly the limit pass when 100 calls come at once', async () => {
+      test('lets exactly the limit pass when 100 calls come at once', async () => {
         const { key: headers } = newClient();
         const before = inventory.begun();
         const answers = await Promise.all(
@@ -170,7 +170,7 @@ describe.each([
         expect(inventory.begun() - before).toBe(10);
       });
 
-      it('gives a client one bucket over all routes, methods and both its keys', async () => {
+      test('gives a client one bucket over all routes, methods and both its keys', async () => {
         const { key, spareKey } = newClient();
         const calls = [
           ask('/inventory/200', { headers: key }),
@@ -183,14 +183,14 @@ describe.each([
         await expectUsed(spareKey, 6);
       });
 
-      it('keeps the buckets of two clients apart', async () => {
+      test('keeps the buckets of two clients apart', async () => {
         const [first, second] = [newClient(), newClient()];
         await Promise.all(Array.from({ length: 11 }, () => ask('/orders/200', { headers: first.key })));
         expectLimited(await ask('/orders/200', { headers: first.key }));
         await expectUsed(second.key, 1);
       });
 
-      it('keeps a client and the address it comes from apart', async () => {
+      test('keeps a client and the address it comes from apart', async () => {
         const address = newAddress();
         const { key } = newClient();
         await Promise.all(
@@ -200,7 +200,7 @@ describe.each([
         await expectUsed(key, 7);
       });
 
-      it('refuses an upload over the limit with the connection left in order', async () => {
+      test('refuses an upload over the limit with the connection left in order', async () => {
         const { key: headers } = newClient();
         await Promise.all(Array.from({ length: 10 }, () => ask('/inventory/200', { headers })));
         const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -210,7 +210,7 @@ describe.each([
         agent.destroy();
       });
 
-      it('refuses an upload over the limit with an answer for a client that writes 1 MB first', async () => {
+      test('refuses an upload over the limit with an answer for a client that writes 1 MB first', async () => {
         const { key: headers } = newClient();
         await Promise.all(Array.from({ length: 10 }, () => ask('/inventory/200', { headers })));
         const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -224,7 +224,7 @@ describe.each([
     });
 
     describe('the fields', () => {
-      it('name policy, limit and window, calls left and seconds left', async () => {
+      test('name policy, limit and window, calls left and seconds left', async () => {
         const { key: headers } = newClient();
         const first = await ask('/orders/200', { headers });
         expect(policyOf(first)).toEqual({ policy: 'identified', limit: 10, windowSeconds: 60 });
@@ -235,7 +235,7 @@ describe.each([
         expect(quotaOf(anonymous)).toEqual({ policy: 'anonymous', remaining: 4, seconds: 2 });
       });
 
-      it.each([200, 201, 204, 301, 304, 400, 404, 429, 500, 503])(
+      test.each([200, 201, 204, 301, 304, 400, 404, 429, 500, 503])(
         'stand on an answer %i of the service',
         async (status) => {
           const { key: headers } = newClient();
@@ -246,7 +246,7 @@ describe.each([
         },
       );
 
-      it('stand on the answer to HEAD, and on its 429, which has no body', async () => {
+      test('stand on the answer to HEAD, and on its 429, which has no body', async () => {
         const { key: headers } = newClient();
         const call = () => ask('/inventory/200', { headers, method: 'HEAD' });
         expect(quotaOf(await call()).remaining).toBe(9);
@@ -257,7 +257,7 @@ describe.each([
         expect(policyOf(limited)).toEqual({ policy: 'identified', limit: 10, windowSeconds: 60 });
       });
 
-      it('stand on a 502 and a 504 that the gateway made after it had counted the call', async () => {
+      test('stand on a 502 and a 504 that the gateway made after it had counted the call', async () => {
         const { key: headers } = newClient();
         const unreachable = await ask('/dead/1', { headers });
         expectProblem(unreachable, 502, 'upstream-unreachable');
@@ -268,7 +268,7 @@ describe.each([
         expect(policyOf(late)).toEqual({ policy: 'identified', limit: 10, windowSeconds: 60 });
       });
 
-      it('stand there once when the service sends its own, and are the gateway’s', async () => {
+      test('stand there once when the service sends its own, and are the gateway’s', async () => {
         const { key: headers } = newClient();
         const answer = await ask('/inventory/200/own', { headers });
         expect(quotaOf(answer)).toEqual({ policy: 'identified', remaining: 9, seconds: 60 });
@@ -279,7 +279,7 @@ describe.each([
     });
 
     describe('free of charge', () => {
-      it('are 404, 400 and /health', async () => {
+      test('are 404, 400 and /health', async () => {
         const { key: headers } = newClient();
         for (let i = 0; i < 12; i++) {
           const missing = await ask('/nowhere', { headers });
@@ -291,7 +291,7 @@ describe.each([
         await expectUsed(headers, 1);
       });
 
-      it('is 401, for the address it comes from and for the client whose key is repeated', async () => {
+      test('is 401, for the address it comes from and for the client whose key is repeated', async () => {
         const address = newAddress();
         const { key } = newClient();
         const refused = await Promise.all([
@@ -313,7 +313,7 @@ describe.each([
         await expectUsed(key, 1);
       });
 
-      it('are 404, 400 and /health for an address too', async () => {
+      test('are 404, 400 and /health for an address too', async () => {
         const headers = newAddress();
         await Promise.all([
           ...Array.from({ length: 6 }, () => ask('/nowhere', { headers })),
@@ -324,7 +324,7 @@ describe.each([
     });
 
     describe.concurrent('the window', () => {
-      it('opens with the first call, is not extended by refused ones, and ends with fresh quota', async () => {
+      test('opens with the first call, is not extended by refused ones, and ends with fresh quota', async () => {
         const headers = newAddress();
         const call = () => ask('/inventory/200', { headers });
         const earliest = Date.now();
@@ -344,7 +344,7 @@ describe.each([
         expect(quotaOf(fresh as Answer)).toEqual({ policy: 'anonymous', remaining: 4, seconds: 2 });
       });
 
-      it('is not extended by calls that pass', async () => {
+      test('is not extended by calls that pass', async () => {
         const headers = newAddress();
         const call = () => ask('/inventory/200', { headers });
         expect(quotaOf(await call()).remaining).toBe(4);
@@ -355,7 +355,7 @@ describe.each([
         expect(quotaOf(await call())).toMatchObject({ remaining: 4, seconds: 2 });
       });
 
-      it('has ended after the seconds that Retry-After names', async () => {
+      test('has ended after the seconds that Retry-After names', async () => {
         const headers = newAddress();
         const answers = await Promise.all(
           Array.from({ length: 6 }, () => ask('/inventory/200', { headers })),
@@ -367,10 +367,10 @@ describe.each([
       });
     });
 
-    it('says in the log what was decided: allowed or limited', async () => {
+    test('says in the log what was decided: allowed or limited', async () => {
       const { id, key: headers } = newClient();
       const path = `/inventory/200/decided-for-${id}`;
-      const lines = () => gateway.log().filter((it) => it.path === path);
+      const lines = () => gateway.log().filter((test) => test.path === path);
       for (let i = 0; i < 11; i++) await ask(path, { headers });
       await ask(path, { headers: { 'X-API-Key': 'wrong' } });
       await until(() => lines().length === 12, 'every request is in the log');
@@ -381,11 +381,11 @@ describe.each([
       ]);
     });
 
-    it('says in the log who was limited', async () => {
+    test('says in the log who was limited', async () => {
       const { id, key: headers } = newClient();
       await Promise.all(Array.from({ length: 11 }, () => ask('/inventory/200/limited', { headers })));
       const line = await gateway.waitForLog(
-        (it) => it.path === '/inventory/200/limited' && it.status === 429,
+        (test) => test.path === '/inventory/200/limited' && test.status === 429,
       );
       expect(line).toMatchObject({ refusedBy: 'limit', client: id, service: 'inventory' });
     });
@@ -396,7 +396,7 @@ describe('the config', () => {
   const services = { a: { url: 'http://127.0.0.1:9', timeoutMs: 1_000 } };
   const routes = [{ prefix: '/a', service: 'a' }];
 
-  it('is refused with every bad number, word and proxy named', async () => {
+  test('is refused with every bad number, word and proxy named', async () => {
     const trustedProxies: unknown[] = [
       '10.0.0.0/8',
       '10.0.0.0/33',
@@ -455,7 +455,7 @@ describe('the config', () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
-  it('is refused when a part is missing, misspelt or too much', async () => {
+  test('is refused when a part is missing, misspelt or too much', async () => {
     const config = configFor(
       {
         services,
@@ -484,7 +484,7 @@ describe('the config', () => {
     }
   });
 
-  it('is refused without its sections', async () => {
+  test('is refused without its sections', async () => {
     const config = configFor({ services, routes }, 3);
     delete config.trustedProxies;
     delete config.rateLimit;
@@ -494,7 +494,7 @@ describe('the config', () => {
     expect(stderr).toContain('rateLimit');
   });
 
-  it.each([
+  test.each([
     ['http://:canary-password@127.0.0.1:6379', 'redis://'],
     ['127.0.0.1:6379', 'redis://'],
     ['not a url', 'redis://'],

@@ -1,6 +1,6 @@
 import http from 'node:http';
 import type { Socket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectProblem, send, until } from './harness/client.ts';
 import { configFor, type Gateway, type GatewayConfig, startGateway } from './harness/gateway.ts';
 import {
@@ -121,7 +121,7 @@ afterAll(async () => {
 
 // Their gateways start one after the other, which counts as time of each test.
 describe.concurrent('no circuit opens', { timeout: 90_000 }, () => {
-  it.each([
+  test.each([
     ['resets', (socket: Socket) => void socket.resetAndDestroy()],
     ['closes', (socket: Socket) => void socket.destroy()],
   ])('when a service %s reused connections at the moment of a request', async (name, end) => {
@@ -134,7 +134,7 @@ describe.concurrent('no circuit opens', { timeout: 90_000 }, () => {
     expect(await statuses(gateway, `/${name}`, callers)).toEqual(all(200));
   });
 
-  it.skipIf(!nginxAvailable)('while nginx reloads under load', async () => {
+  test.skipIf(!nginxAvailable)('while nginx reloads under load', async () => {
     const nginx = await startNginx();
     const own = await startGateway(configTo({ nginx: nginx.url }));
     const seen: number[] = [];
@@ -160,7 +160,7 @@ describe.concurrent('no circuit opens', { timeout: 90_000 }, () => {
     await own.stop();
   });
 
-  it.skipIf(!canPause)('while the process is paused (not on Windows)', async () => {
+  test.skipIf(!canPause)('while the process is paused (not on Windows)', async () => {
     const held = holdCalls();
     let recovered = false;
     const service = await startUpstream((request, response) => {
@@ -175,7 +175,7 @@ describe.concurrent('no circuit opens', { timeout: 90_000 }, () => {
     await own.stop();
   });
 
-  it.skipIf(!canLimitDescriptors).each(['127.0.0.1', 'localhost'])(
+  test.skipIf(!canLimitDescriptors).each(['127.0.0.1', 'localhost'])(
     'while there are no descriptors left, with the service at %s (Linux only)',
     async (host) => {
       const { port } = await startUpstream();
@@ -187,7 +187,7 @@ describe.concurrent('no circuit opens', { timeout: 90_000 }, () => {
     },
   );
 
-  it.skipIf(!namespacesAvailable)(
+  test.skipIf(!namespacesAvailable)(
     'while the first of two addresses accepts late and the second refuses (Linux only, as root)',
     async () => {
       const [first, second] = ['127.78.0.1', '127.78.0.2'];
@@ -205,7 +205,7 @@ describe.concurrent('no circuit opens', { timeout: 90_000 }, () => {
     },
   );
 
-  it.skipIf(!namespacesAvailable)(
+  test.skipIf(!namespacesAvailable)(
     'while the name of another service cannot be looked up (Linux only, as root)',
     async () => {
       const { port } = await startUpstream();
@@ -224,7 +224,7 @@ describe.concurrent('no circuit opens', { timeout: 90_000 }, () => {
     },
   );
 
-  it.each([
+  test.each([
     [501, 'picky-501'],
     [505, 'picky-505'],
   ])('when a service answers %i to requests that it does not know', async (status, name) => {
@@ -236,7 +236,7 @@ describe.concurrent('no circuit opens', { timeout: 90_000 }, () => {
   });
 });
 
-it('a circuit opens when a service resets every connection, reused and new', async () => {
+test('a circuit opens when a service resets every connection, reused and new', async () => {
   const keeper = keepers.broken as Keeper;
   expect(await statuses(gateway, '/broken', callers)).toEqual(all(200));
   keeper.endAll();

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
 import net from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Answer,
   expectProblem,
@@ -207,14 +207,14 @@ async function expectLogged(message: string, service: Service, times: number): P
 }
 
 describe('a circuit', () => {
-  it('opens at the failure that reaches the threshold, not before and not after', async () => {
+  test('opens at the failure that reaches the threshold, not before and not after', async () => {
     const service = newService();
     await trip(service);
     for (let i = 0; i < 5; i++) expectOpen(await call(service));
     expect(service.upstream.begun()).toBe(threshold);
   });
 
-  it('stays closed when a success comes in between', async () => {
+  test('stays closed when a success comes in between', async () => {
     const service = newService();
     for (const code of [500, 500, 200, 500, 500, 200, 500, 200, 500, 500]) {
       service.behave(status(code));
@@ -223,7 +223,7 @@ describe('a circuit', () => {
     await expectFailures(service, 2);
   });
 
-  it('passes the answer that opens it on unchanged', async () => {
+  test('passes the answer that opens it on unchanged', async () => {
     const service = newService();
     service.behave((_request, response) => {
       response.writeHead(503, { 'retry-after': '77', 'x-mark': ['1', '2'], 'content-type': 'text/plain' });
@@ -246,7 +246,7 @@ describe('a circuit', () => {
     expect(service.upstream.begun()).toBe(threshold);
   });
 
-  it('refuses at once while it is open: the service hears nothing, not even a connection', async () => {
+  test('refuses at once while it is open: the service hears nothing, not even a connection', async () => {
     const service = newService();
     await trip(service);
     const heard = () => [service.upstream.begun(), service.upstream.connections()];
@@ -266,7 +266,7 @@ describe('a circuit', () => {
     expect(times.sort((a, b) => a - b)[4], 'median milliseconds').toBeLessThan(100);
   });
 
-  it('refuses an upload with the connection left in order', async () => {
+  test('refuses an upload with the connection left in order', async () => {
     const service = newService();
     await trip(service);
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -275,7 +275,7 @@ describe('a circuit', () => {
     agent.destroy();
   });
 
-  it('refuses an upload with an answer for a client that writes 1 MB first', async () => {
+  test('refuses an upload with an answer for a client that writes 1 MB first', async () => {
     const service = newService();
     await trip(service);
     const upload = `POST ${service.target} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(1_000_000)}`;
@@ -284,12 +284,12 @@ describe('a circuit', () => {
     for (const answer of answers.flat()) expectOpen(answer);
   });
 
-  it('leaves the health check alone', async () => {
+  test('leaves the health check alone', async () => {
     await trip(newService());
     expect((await send(gateway, '/health')).status).toBe(200);
   });
 
-  it('is told in the log: once when it opens, by each refusal, once when it closes', async () => {
+  test('is told in the log: once when it opens, by each refusal, once when it closes', async () => {
     const service = newService();
     await trip(service, quick);
     await send(quick, `/${service.name}/refused`);
@@ -305,7 +305,7 @@ describe('a circuit', () => {
     expect(logged('circuit closed', service)).toMatchObject([{ level: 30 }]);
   });
 
-  it('closes without any traffic: no call is made, and the log says so in time', async () => {
+  test('closes without any traffic: no call is made, and the log says so in time', async () => {
     const service = newService();
     await trip(service, quick);
     const is = (message: string) => (line: Record<string, unknown>) =>
@@ -362,7 +362,7 @@ describe.concurrent('a failure is', () => {
     ],
   ];
 
-  it.each(cases)('%s, and it is not retried', async (_what, behaviour, options) => {
+  test.each(cases)('%s, and it is not retried', async (_what, behaviour, options) => {
     const service = newService();
     service.behave(behaviour);
     for (let i = 0; i < threshold; i++) await outcome(service, options);
@@ -371,14 +371,14 @@ describe.concurrent('a failure is', () => {
     expect(service.upstream.begun()).toBe(threshold);
   });
 
-  it('a refused connection', async () => {
+  test('a refused connection', async () => {
     const service = newService();
     await service.upstream.close();
     for (let i = 0; i < threshold; i++) expectProblem(await call(service), 502, 'upstream-unreachable');
     expectOpen(await call(service));
   });
 
-  it('no answer in time', async () => {
+  test('no answer in time', async () => {
     const service = newHastyService();
     hold(service);
     for (let i = 0; i < threshold; i++) expectProblem(await call(service), 504, 'upstream-timeout');
@@ -387,7 +387,7 @@ describe.concurrent('a failure is', () => {
     expect(service.upstream.begun()).toBe(threshold);
   });
 
-  it('any of these: they count together', async () => {
+  test('any of these: they count together', async () => {
     const service = newService();
     service.behave((request) => void request.socket.destroy());
     expectProblem(await call(service), 502, 'upstream-reset');
@@ -401,7 +401,7 @@ describe.concurrent('a failure is', () => {
     expectOpen(await call(service));
   });
 
-  it('known when the body has ended, not when the headers come', async () => {
+  test('known when the body has ended, not when the headers come', async () => {
     const service = newService();
     service.behave(status(500));
     for (let i = 1; i < threshold; i++) await outcome(service);
@@ -455,7 +455,7 @@ describe.concurrent('a success is', () => {
     ],
   ];
 
-  it.each(cases)('%s: it resets the count', async (_what, behaviour, options) => {
+  test.each(cases)('%s: it resets the count', async (_what, behaviour, options) => {
     const service = newService();
     for (let round = 0; round < 2; round++) {
       service.behave(status(500));
@@ -483,7 +483,7 @@ const whenComplete: http.RequestListener = (request, response) => {
 };
 
 describe.concurrent('what a client does counts neither way:', () => {
-  it('it leaves before the answer', async () => {
+  test('it leaves before the answer', async () => {
     const service = newService();
     let closed = 0;
     service.behave((_request, response) => void response.on('close', () => closed++));
@@ -498,7 +498,7 @@ describe.concurrent('what a client does counts neither way:', () => {
     await expectFailures(service, 0);
   });
 
-  it('it leaves within the answer', async () => {
+  test('it leaves within the answer', async () => {
     const service = newService();
     let closed = 0;
     service.behave((_request, response) => {
@@ -514,7 +514,7 @@ describe.concurrent('what a client does counts neither way:', () => {
     await expectFailures(service, 0);
   });
 
-  it.each([
+  test.each([
     ['with a length', 'Content-Length: 100000\r\n\r\nthe beginning'],
     ['in chunks', 'Transfer-Encoding: chunked\r\n\r\nd\r\nthe beginning\r\n'],
   ])('it leaves within its upload %s', async (_how, rest) => {
@@ -535,7 +535,7 @@ describe.concurrent('what a client does counts neither way:', () => {
     await expectFailures(service, 0);
   });
 
-  it('it leaves between two failures', async () => {
+  test('it leaves between two failures', async () => {
     const service = newService();
     service.behave(status(500));
     for (let i = 1; i < threshold; i++) expect(await outcome(service)).toBe(500);
@@ -554,7 +554,7 @@ describe.concurrent('what a client does counts neither way:', () => {
     await expectFailures(service, threshold - 1);
   });
 
-  it.each([501, 505])('it sends what the service answers with %i', async (code) => {
+  test.each([501, 505])('it sends what the service answers with %i', async (code) => {
     const service = newService();
     service.behave(status(500));
     for (let i = 1; i < threshold; i++) expect(await outcome(service)).toBe(500);
@@ -563,7 +563,7 @@ describe.concurrent('what a client does counts neither way:', () => {
     await expectFailures(service, threshold - 1);
   });
 
-  it('it uploads so slowly that the service cannot answer in time', async () => {
+  test('it uploads so slowly that the service cannot answer in time', async () => {
     const service = newHastyService();
     service.behave(whenComplete);
     const request = `POST ${service.target} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 100000\r\n\r\nthe beginning`;
@@ -575,7 +575,7 @@ describe.concurrent('what a client does counts neither way:', () => {
     await expectFailures(service, 0);
   });
 
-  it('it breaks its own chunks', async () => {
+  test('it breaks its own chunks', async () => {
     const service = newService();
     service.behave(whenComplete);
     for (let i = 0; i < 2 * threshold; i++) {
@@ -588,7 +588,7 @@ describe.concurrent('what a client does counts neither way:', () => {
     await expectFailures(service, 0);
   });
 
-  it('it sends chunks that are more framing than data', async () => {
+  test('it sends chunks that are more framing than data', async () => {
     const service = newService();
     let closed = 0;
     service.behave((request, response) => {
@@ -629,7 +629,7 @@ describe.concurrent('what a client does counts neither way:', () => {
     ['trailers in its upload', 'POST', 'Transfer-Encoding: chunked', '1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n'],
     ['a method of WebDAV', 'PROPFIND', 'Depth: 1', ''],
   ];
-  it.each(wellFormed)('it sends %s', async (_what, method, fields, body) => {
+  test.each(wellFormed)('it sends %s', async (_what, method, fields, body) => {
     const service = newService();
     service.behave(whenComplete);
     const head = `${method} ${service.target} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n${fields}\r\n\r\n`;
@@ -649,7 +649,7 @@ describe.concurrent('what a client does counts neither way:', () => {
     ['two hosts', 'Host: other\r\nContent-Length: 0\r\n\r\n'],
     ['20 KiB of headers', `X-Large: ${'x'.repeat(20_000)}\r\n\r\n`],
   ];
-  it.each(malformed)('it sends %s', async (_what, rest) => {
+  test.each(malformed)('it sends %s', async (_what, rest) => {
     const service = newService();
     for (let i = 0; i < 2 * threshold; i++) {
       const { text } = await sendRaw(
@@ -664,7 +664,7 @@ describe.concurrent('what a client does counts neither way:', () => {
 });
 
 describe('one circuit per service', () => {
-  it('is shared by the routes to it, asked after 404 and 401, and no other service is affected', async () => {
+  test('is shared by the routes to it, asked after 404 and 401, and no other service is affected', async () => {
     const shared = patient[0] as Service;
     const neighbour = newService();
     shared.behave(status(500));
@@ -683,7 +683,7 @@ describe('one circuit per service', () => {
     expect(await outcome(neighbour)).toBe(200);
   });
 
-  it('is the circuit of the name, not of the URL', async () => {
+  test('is the circuit of the name, not of the URL', async () => {
     const twin = patient[1] as Service;
     await trip(twin);
     expect((await send(gateway, '/twin/x')).status).toBe(500);
@@ -692,7 +692,7 @@ describe('one circuit per service', () => {
     expectOpen(await call(twin));
   });
 
-  it('is local to the process: another one stays closed', async () => {
+  test('is local to the process: another one stays closed', async () => {
     const service = newService();
     await trip(service);
     expectOpen(await call(service));
@@ -706,7 +706,7 @@ describe('one circuit per service', () => {
 describe.concurrent('the cooldown', () => {
   const secondsUntil = (end: number, now: number) => Math.max(1, Math.ceil((end - now) / 1_000));
 
-  it('ends by itself, is not prolonged by refused calls, and the count begins anew', async () => {
+  test('ends by itself, is not prolonged by refused calls, and the count begins anew', async () => {
     const service = newService();
     const { earliest, latest } = await trip(service, quick);
     const { answer, at, refusals } = await untilClosed(service);
@@ -722,7 +722,7 @@ describe.concurrent('the cooldown', () => {
     expect(service.upstream.begun()).toBe(2 * threshold);
   });
 
-  it('ends for everybody at once: nobody is sent ahead to probe', async () => {
+  test('ends for everybody at once: nobody is sent ahead to probe', async () => {
     const service = newService();
     const { latest } = await trip(service, quick);
     const { held, count } = hold(service);
@@ -733,7 +733,7 @@ describe.concurrent('the cooldown', () => {
     expect(await Promise.all(calls)).toEqual(Array.from({ length: 10 }, () => 200));
   });
 
-  it('ends in full: a success brings the service back for good', async () => {
+  test('ends in full: a success brings the service back for good', async () => {
     const service = newService();
     await trip(service, quick);
     service.behave(status(200));
@@ -741,7 +741,7 @@ describe.concurrent('the cooldown', () => {
     await expectFailures(service, 0, quick);
   });
 
-  it('is not ended by a success that began before', async () => {
+  test('is not ended by a success that began before', async () => {
     const service = newService();
     const { held, count } = hold(service);
     const late = outcome(service, {}, quick);
@@ -754,7 +754,7 @@ describe.concurrent('the cooldown', () => {
     expect(at).toBeGreaterThanOrEqual(earliest + cooldownMs - 5);
   });
 
-  it('is not prolonged by failures that began before, nor are they counted in the next round', async () => {
+  test('is not prolonged by failures that began before, nor are they counted in the next round', async () => {
     const service = newService();
     const { held, count } = hold(service);
     const late = Array.from({ length: 4 }, () => outcome(service, {}, quick));
@@ -777,7 +777,7 @@ describe.concurrent('the cooldown', () => {
     await expectLogged('circuit opened', service, 2);
   });
 
-  it('is followed by a round in which a success that began before resets nothing', async () => {
+  test('is followed by a round in which a success that began before resets nothing', async () => {
     const service = newService();
     const { held, count } = hold(service);
     const late = outcome(service, {}, quick);
@@ -790,7 +790,7 @@ describe.concurrent('the cooldown', () => {
     await expectFailures(service, 2, quick);
   });
 
-  it('begins once when many calls fail together, and each gets its own answer', async () => {
+  test('begins once when many calls fail together, and each gets its own answer', async () => {
     const service = newService();
     const { held, count } = hold(service);
     const calls = Array.from({ length: 4 * threshold }, () => outcome(service, {}, quick));
@@ -808,7 +808,7 @@ describe.concurrent('the cooldown', () => {
 describe('the limit', () => {
   const as = (key: string): SendOptions => ({ headers: { 'X-API-Key': key } });
 
-  it('is charged before the circuit is asked, and 429 comes before 503', async () => {
+  test('is charged before the circuit is asked, and 429 comes before 503', async () => {
     const service = newService();
     service.behave(status(500));
     for (let i = 0; i < threshold; i++) expect((await send(gateway, service.target)).status).toBe(500);
@@ -822,7 +822,7 @@ describe('the limit', () => {
     expect(service.upstream.begun()).toBe(threshold);
   });
 
-  it('and the other refusals of the gateway are no failures', async () => {
+  test('and the other refusals of the gateway are no failures', async () => {
     const service = newService();
     const refused: number[] = [];
     for (let i = 0; i < 6 + 2 * threshold; i++) {
@@ -837,7 +837,7 @@ describe('the limit', () => {
     expect((await send(gateway, service.target)).status).toBe(200);
   });
 
-  it('that the refused request has used up delays Retry-After to the later of the two', async () => {
+  test('that the refused request has used up delays Retry-After to the later of the two', async () => {
     const service = newService();
     await trip(service);
     const answers: Answer[] = [];
@@ -850,7 +850,7 @@ describe('the limit', () => {
     expect(expectOpen(last)).toBe(seconds);
   });
 
-  it.skipIf(!redisAvailable)('shares Redis with no circuit', async () => {
+  test.skipIf(!redisAvailable)('shares Redis with no circuit', async () => {
     // Only the quick gateway uses a real Redis. On a busy machine it may treat Redis as lost for a moment.
     const { target } = newService();
     const isCounted = async () => (await send(quick, target)).headers.ratelimit !== undefined;
@@ -865,7 +865,7 @@ describe('the config', () => {
   const services = { a: { url: 'http://127.0.0.1:9', timeoutMs: 1_000 } };
   const routes = [{ prefix: '/a', service: 'a' }];
 
-  it.each([
+  test.each([
     [{ failureThreshold: 0, cooldownMs: -1, halfOpen: true }, ['failureThreshold', 'cooldownMs', 'halfOpen']],
     [{ failureThreshold: 1.5, cooldownMs: '30000' }, ['failureThreshold', 'cooldownMs']],
     [{ cooldownMs: null }, ['failureThreshold', 'cooldownMs']],
@@ -877,7 +877,7 @@ describe('the config', () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
-  it('is refused without the section', async () => {
+  test('is refused without the section', async () => {
     const config = configFor({ services, routes }, 4);
     delete config.circuitBreaker;
     const { code, stderr } = await startAndFail(config);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../process/free-port.ts';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { connect, expectProblem, send, sendRaw, until } from './harness/client.ts';
@@ -24,15 +24,15 @@ describe.concurrent('a start is refused', () => {
     expect(stdout).not.toContain('listening');
   }
 
-  it.each(['http', '70000'])('with the ADMIN_PORT %s, which is named', async (port) => {
+  test.each(['http', '70000'])('with the ADMIN_PORT %s, which is named', async (port) => {
     await expectRefused({ ADMIN_PORT: port }, 'ADMIN_PORT');
   });
 
-  it('with a bad ADMIN_PORT and a bad PORT, which are both named', async () => {
+  test('with a bad ADMIN_PORT and a bad PORT, which are both named', async () => {
     await expectRefused({ PORT: 'http', ADMIN_PORT: 'http' }, '\n  PORT', '\n  ADMIN_PORT');
   });
 
-  it('when the admin port is in use, with host and port', async () => {
+  test('when the admin port is in use, with host and port', async () => {
     const occupant = net.createServer().listen(0, '127.0.0.1');
     await once(occupant, 'listening');
     const { port } = occupant.address() as AddressInfo;
@@ -40,19 +40,19 @@ describe.concurrent('a start is refused', () => {
     occupant.close();
   });
 
-  it('when the admin port is that of the gateway', async () => {
+  test('when the admin port is that of the gateway', async () => {
     const port = String(await freePort());
     await expectRefused({ PORT: port, ADMIN_PORT: port }, `127.0.0.1:${port}`);
   });
 
-  it('when ADMIN_HOST is no address of this machine', async () => {
+  test('when ADMIN_HOST is no address of this machine', async () => {
     const port = String(await freePort());
     await expectRefused({ ADMIN_HOST: '192.0.2.1', ADMIN_PORT: port }, `192.0.2.1:${port}`);
   });
 });
 
 describe('the environment', () => {
-  it('without ADMIN_PORT means 9464', async () => {
+  test('without ADMIN_PORT means 9464', async () => {
     // When another process uses that port, the start fails with a message that names it.
     const outcome = await startGateway(properConfig(), { env: { ADMIN_PORT: '' } }).catch(
       (error: Error) => error,
@@ -66,7 +66,7 @@ describe('the environment', () => {
     }
   });
 
-  it('says by ADMIN_HOST and ADMIN_PORT where the admin listener is', async () => {
+  test('says by ADMIN_HOST and ADMIN_PORT where the admin listener is', async () => {
     const port = await freePort();
     const env = { ADMIN_HOST: 'localhost', ADMIN_PORT: String(port) };
     const gateway = await startGateway(properConfig(), { env });
@@ -99,7 +99,7 @@ describe('the admin listener', () => {
     ));
   });
 
-  it('has a line of its own in the log, beside that of the gateway', async () => {
+  test('has a line of its own in the log, beside that of the gateway', async () => {
     const lines = gateway.log().filter(({ msg }) => /listening$/.test(String(msg)));
     expect(lines.map(({ level, msg, url }) => ({ level, msg, url }))).toEqual([
       { level: 30, msg: 'listening', url: gateway.url },
@@ -108,7 +108,7 @@ describe('the admin listener', () => {
     expect(admin.port).not.toBe(gateway.port);
   });
 
-  it.each([
+  test.each([
     ['/health', { status: 'ok' }],
     ['/ready', { ready: true, missing: [] }],
     ['/circuits', { a: { state: 'closed', failuresInARow: 0, closesInMs: 0 } }],
@@ -116,13 +116,16 @@ describe('the admin listener', () => {
     expect(await admin.ask(path)).toEqual({ status: 200, body });
   });
 
-  it.each(['/health', '/ready', '/circuits', '/metrics'])('answers HEAD %s without a body', async (path) => {
-    const [head, get] = await Promise.all([send(admin, path, { method: 'HEAD' }), send(admin, path)]);
-    expect([head.status, head.text]).toEqual([200, '']);
-    expect(head.headers['content-type']).toBe(get.headers['content-type']);
-  });
+  test.each(['/health', '/ready', '/circuits', '/metrics'])(
+    'answers HEAD %s without a body',
+    async (path) => {
+      const [head, get] = await Promise.all([send(admin, path, { method: 'HEAD' }), send(admin, path)]);
+      expect([head.status, head.text]).toEqual([200, '']);
+      expect(head.headers['content-type']).toBe(get.headers['content-type']);
+    },
+  );
 
-  it.each(['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND'])(
+  test.each(['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND'])(
     'answers %s with 404, wherever',
     async (method) => {
       for (const path of ['/health', '/ready', '/circuits', '/metrics']) {
@@ -132,7 +135,7 @@ describe('the admin listener', () => {
     },
   );
 
-  it.each([
+  test.each([
     ['JSON that is none', 'application/json', '{'],
     ['a type nobody knows', 'application/x-unheard-of', 'x'],
   ])('looks at no body before it answers 404: %s', async (_what, type, body) => {
@@ -141,7 +144,7 @@ describe('the admin listener', () => {
     }
   });
 
-  it.each(['/', '/a/1', '/nowhere', '/metrics/', '/metrics/x', '/METRICS', '/_faults', '//metrics'])(
+  test.each(['/', '/a/1', '/nowhere', '/metrics/', '/metrics/x', '/METRICS', '/_faults', '//metrics'])(
     'answers GET %s with 404',
     async (path) => {
       const begun = service.begun();
@@ -156,7 +159,7 @@ describe('the admin listener', () => {
     expect(answer.json()).toMatchObject({ type: 'urn:gateway:problem:no-route', status: 404 });
   }
 
-  it.each(['/metrics', '/ready', '/metrics?x=1', '//metrics', '/%6detrics', '/ready/'])(
+  test.each(['/metrics', '/ready', '/metrics?x=1', '//metrics', '/%6detrics', '/ready/'])(
     'is not reached through the port of the gateway: %s',
     async (path) => {
       const answer = await send(gateway, path, { headers: { host: `127.0.0.1:${admin.port}` } });
@@ -165,12 +168,12 @@ describe('the admin listener', () => {
     },
   );
 
-  it('takes no path away from the routes', async () => {
+  test('takes no path away from the routes', async () => {
     const answer = await send(gateway, '/circuits/1');
     expect([answer.status, answer.json().target]).toEqual([200, '/1']);
   });
 
-  it('neither logs what it is asked nor breaks when that is no HTTP', async () => {
+  test('neither logs what it is asked nor breaks when that is no HTTP', async () => {
     await sendRaw(admin, 'nonsense\r\n\r\n');
     await sendRaw(admin, `GET /metrics HTTP/1.1\r\nHost: a\r\nX-Big: ${'a'.repeat(17_000)}\r\n\r\n`);
     await admin.ask('/health');
@@ -182,7 +185,7 @@ describe('the admin listener', () => {
     expect(gateway.stdout()).not.toContain('/asked-of-admin');
   });
 
-  it('holds up no stop, though its connections are kept alive', async () => {
+  test('holds up no stop, though its connections are kept alive', async () => {
     const agent = new http.Agent({ keepAlive: true });
     await send(admin, '/metrics', { agent });
     const mute = await connect(admin);
@@ -196,7 +199,7 @@ describe('the admin listener', () => {
 });
 
 describe('a gateway that drains', () => {
-  it('is not ready from the signal on, and serves requests until DRAIN_DELAY_MS is over', async () => {
+  test('is not ready from the signal on, and serves requests until DRAIN_DELAY_MS is over', async () => {
     const service = await startUpstream();
     const { gateway, admin } = await startObserved(
       configFor({ services: { a: { url: service.url, timeoutMs: 30_000 } }, routes }, 5),
@@ -212,7 +215,7 @@ describe('a gateway that drains', () => {
     expect(await stopped).toMatchObject({ code: 0, signal: null });
   });
 
-  it('is not ready from the signal on, and can be asked until the drain is over', async () => {
+  test('is not ready from the signal on, and can be asked until the drain is over', async () => {
     let finish = () => {};
     const service = await startUpstream((_request, response) => {
       response.write('begun ');

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { METHODS } from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { answersIn, sendRaw } from './harness/client.ts';
 import { configFor, type Gateway } from './harness/gateway.ts';
@@ -79,7 +79,7 @@ async function pipeline(calls: Array<{ kind: Kind; method: string }>): Promise<v
 }
 
 describe('10,000 requests with random paths, keys, addresses, methods, hosts and ids', () => {
-  it('add no series to those that one of each kind has made', async () => {
+  test('add no series to those that one of each kind has made', async () => {
     const oneOfEach = kinds.flatMap((kind) => methods.map((method) => ({ kind, method })));
     await pipeline(oneOfEach);
     await sendRaw(gateway, `${random().toUpperCase()} /a/1 HTTP/1.1\r\nHost: a\r\n\r\n`);
@@ -113,7 +113,7 @@ describe('10,000 requests with random paths, keys, addresses, methods, hosts and
     }
   });
 
-  it('stay out of what else the admin listener says', async () => {
+  test('stay out of what else the admin listener says', async () => {
     const bodies = await Promise.all(['/circuits', '/ready', '/health'].map((path) => admin.ask(path)));
     expect(JSON.stringify(bodies)).not.toContain(marker);
   });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Admin, openMetrics, startObserved } from './harness/admin.ts';
 import { type Answer, send, sendRaw } from './harness/client.ts';
 import { configFor, type Gateway } from './harness/gateway.ts';
@@ -106,17 +106,17 @@ function expectClean(text: string): void {
 }
 
 describe('a secret sent in every possible place', () => {
-  it('has met every fate', () => {
+  test('has met every fate', () => {
     const statuses = new Set(answers.map(({ status }) => status));
     expect([...statuses].sort()).toEqual([200, 400, 401, 404, 429, 500, 502, 503]);
   });
 
-  it('is not in the log', () => {
+  test('is not in the log', () => {
     expect(gateway.log().filter(({ msg }) => msg === 'request').length).toBeGreaterThan(20);
     expectClean(gateway.stdout() + gateway.stderr());
   });
 
-  it.each(['/metrics', '/circuits', '/ready', '/health'])('is not in %s', async (path) => {
+  test.each(['/metrics', '/circuits', '/ready', '/health'])('is not in %s', async (path) => {
     for (const accept of ['*/*', openMetrics]) {
       const answer = await send(admin, path, { headers: { Accept: accept } });
       expect(answer.status).toBe(200);
@@ -124,11 +124,11 @@ describe('a secret sent in every possible place', () => {
     }
   });
 
-  it('is in no answer', () => {
+  test('is in no answer', () => {
     for (const { text, rawHeaders } of answers) expectClean(text + rawHeaders.join('\n'));
   });
 
-  it('reaches the service where it is for the service, and nowhere else', () => {
+  test('reaches the service where it is for the service, and nowhere else', () => {
     expect(service.seen.length).toBeGreaterThan(3);
     for (const { headers, body } of service.seen) {
       expect(headers).toMatchObject({ authorization: `Bearer ${canary}`, cookie: `session=${canary}` });
@@ -140,7 +140,7 @@ describe('a secret sent in every possible place', () => {
     }
   });
 
-  it.skipIf(!redisAvailable)('is not in Redis', async () => {
+  test.skipIf(!redisAvailable)('is not in Redis', async () => {
     const names = (await redis?.command('KEYS', '*')) as string[];
     expect(names.length).toBeGreaterThan(1);
     expectClean(names.join('\n'));

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { send, until } from './harness/client.ts';
 import { startFaultyService } from './harness/faulty-service.ts';
@@ -66,14 +66,14 @@ const logged = (message: string, { service }: Tenant, through = quick) =>
   through.gateway.log().filter((line) => line.msg === message && line.service === service);
 
 describe('a circuit', () => {
-  it('of every service stands in /circuits, closed at first', async () => {
+  test('of every service stands in /circuits, closed at first', async () => {
     const { status, body } = await quick.admin.ask('/circuits');
     expect(status).toBe(200);
     const services = Object.keys(tenants.parts.services);
     expect(body).toEqual(Object.fromEntries(services.map((name) => [name, closed])));
   });
 
-  it('tells its failures in a row, which a success sets back', async () => {
+  test('tells its failures in a row, which a success sets back', async () => {
     const tenant = tenants.next();
     await call(tenant, 'reset', 502);
     await call(tenant, '500', 500);
@@ -83,15 +83,15 @@ describe('a circuit', () => {
     expect(await figures(tenant)).toEqual({ open: 0, openings: 0, rejections: 0 });
   });
 
-  it('that opens says so, with the time that is left, and counts what it refuses', async () => {
+  test('that opens says so, with the time that is left, and counts what it refuses', async () => {
     const tenant = tenants.next();
     await trip(tenant, endless);
     const [one, two] = [await circuit(tenant, endless), await circuit(tenant, endless)];
-    for (const it of [one, two]) {
-      expect(it).toEqual({ state: 'open', failuresInARow: 0, closesInMs: expect.any(Number) });
-      expect(Number.isInteger(it?.closesInMs)).toBe(true);
-      expect(it?.closesInMs).toBeLessThanOrEqual(endlessMs);
-      expect(it?.closesInMs).toBeGreaterThan(endlessMs - 60_000);
+    for (const test of [one, two]) {
+      expect(test).toEqual({ state: 'open', failuresInARow: 0, closesInMs: expect.any(Number) });
+      expect(Number.isInteger(test?.closesInMs)).toBe(true);
+      expect(test?.closesInMs).toBeLessThanOrEqual(endlessMs);
+      expect(test?.closesInMs).toBeGreaterThan(endlessMs - 60_000);
     }
     expect(two?.closesInMs).toBeLessThanOrEqual(one?.closesInMs as number);
     expect(await figures(tenant, endless)).toEqual({ open: 1, openings: 1, rejections: 0 });
@@ -99,7 +99,7 @@ describe('a circuit', () => {
     expect(await figures(tenant, endless)).toEqual({ open: 1, openings: 1, rejections: 4 });
   });
 
-  it('counts one opening when many calls fail together', async () => {
+  test('counts one opening when many calls fail together', async () => {
     const tenant = tenants.next();
     const { headers, prefix } = tenant;
     const calls = Array.from({ length: 4 * threshold }, () =>
@@ -111,7 +111,7 @@ describe('a circuit', () => {
     expect(await circuit(tenant, endless)).toMatchObject({ state: 'open', failuresInARow: 0 });
   });
 
-  it('is told as it is at the moment of the scrape, without any traffic', async () => {
+  test('is told as it is at the moment of the scrape, without any traffic', async () => {
     const tenant = tenants.next();
     const before = Date.now();
     await trip(tenant);
@@ -135,7 +135,7 @@ describe('a circuit', () => {
     }
   });
 
-  it('that opens again is counted again, and every state is logged once', async () => {
+  test('that opens again is counted again, and every state is logged once', async () => {
     const tenant = tenants.next();
     await trip(tenant);
     await expect.poll(() => circuit(tenant), { timeout: cooldownMs + noiseMs }).toEqual(closed);
@@ -151,7 +151,7 @@ describe('a circuit', () => {
     expect(story()).toEqual(['circuit opened', 'circuit closed', 'circuit opened']);
   });
 
-  it('that is open holds up no stop, and stays open for the whole of a very long cooldown', async () => {
+  test('that is open holds up no stop, and stays open for the whole of a very long cooldown', async () => {
     const tenant = tenants.taken[1] as Tenant;
     expect(await circuit(tenant, endless)).toMatchObject({ state: 'open' });
     expect(logged('circuit closed', tenant, endless)).toEqual([]);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../process/free-port.ts';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { expectProblem, send } from './harness/client.ts';
@@ -56,7 +56,7 @@ describe('with a limit', () => {
     observed = await start('allow', '');
   });
 
-  it('every decision is counted by its class', async () => {
+  test('every decision is counted by its class', async () => {
     for (const status of [200, 200, 200, 429, 429]) expect((await ask(observed, key)).status).toBe(status);
     for (const status of [200, 200, 429]) expect((await ask(observed)).status).toBe(status);
     const metrics = await observed.admin.expectSamples(decisions, { decision: 'allowed' }, [
@@ -68,7 +68,7 @@ describe('with a limit', () => {
     expect(metrics.total(decisions)).toBe(8);
   });
 
-  it('its refusals are counted by client', async () => {
+  test('its refusals are counted by client', async () => {
     const reason = 'rate-limited';
     await observed.admin.expectSamples('gateway_refusals_total', {}, [
       { labels: { stage: 'limit', reason, client: 'client-1' }, value: 2 },
@@ -76,7 +76,7 @@ describe('with a limit', () => {
     ]);
   });
 
-  it('what earlier stages refuse is no decision', async () => {
+  test('what earlier stages refuse is no decision', async () => {
     expectProblem(await ask(observed, { 'X-API-Key': 'wrong' }), 401, 'unknown-key');
     expectProblem(await ask(observed, {}, '/locked'), 401, 'key-required');
     expectProblem(await ask(observed, {}, '/nowhere'), 404, 'no-route');
@@ -86,7 +86,7 @@ describe('with a limit', () => {
     expect(metrics.total(decisions)).toBe(8);
   });
 
-  it('the counting is timed', async () => {
+  test('the counting is timed', async () => {
     const { types, total } = await observed.admin.scrape();
     expect(types.get('gateway_redis_duration_seconds')).toBe('histogram');
     expect(total('gateway_redis_duration_seconds_count')).toBeGreaterThanOrEqual(8);
@@ -98,7 +98,7 @@ describe('without its Redis', () => {
   const unreached = async () => `redis://127.0.0.1:${await freePort()}`;
   const down = [{ labels: {}, value: 0 }];
 
-  it('a gateway that allows is ready, and counts what it lets pass uncounted', async () => {
+  test('a gateway that allows is ready, and counts what it lets pass uncounted', async () => {
     const observed = await start('allow', await unreached());
     const { admin } = observed;
     for (let i = 0; i < 4; i++) expect((await ask(observed, key)).status).toBe(200);
@@ -112,7 +112,7 @@ describe('without its Redis', () => {
     expect(await admin.ask('/ready')).toEqual({ status: 200, body: { ready: true, missing: [] } });
   });
 
-  it('a gateway that rejects is not ready, says what is missing, and counts what it refuses', async () => {
+  test('a gateway that rejects is not ready, says what is missing, and counts what it refuses', async () => {
     const observed = await start('reject', await unreached());
     const { gateway, admin } = observed;
     const notReady = { status: 503, body: { ready: false, missing: ['redis'] } };

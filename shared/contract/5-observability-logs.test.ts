@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startObserved } from './harness/admin.ts';
 import { unvouched } from './harness/certificates.ts';
 import { answersIn, connect, type SendOptions, send, sendRaw, until } from './harness/client.ts';
@@ -30,7 +30,7 @@ const lineAt = (path: string) => gateway.waitForLog((line) => line.msg === 'requ
 const made = { id: expect.stringMatching(/^[\w.-]{1,128}$/) };
 
 describe('the line of a request', () => {
-  it('that a service answered has all there is to know, and no stage that refused', async () => {
+  test('that a service answered has all there is to know, and no stage that refused', async () => {
     const tenant = tenants.next();
     const answer = await ask(tenant, 'slow?query=hidden');
     const line = await lineOf(tenant);
@@ -60,7 +60,7 @@ describe('the line of a request', () => {
     expect(line.durationMs).toBeLessThan(slowMs + 3_000);
   });
 
-  it.each([404, 500])('that a service answered with %i names the service as the source', async (status) => {
+  test.each([404, 500])('that a service answered with %i names the service as the source', async (status) => {
     const tenant = tenants.next();
     await ask(tenant, String(status));
     const line = await lineOf(tenant);
@@ -68,7 +68,7 @@ describe('the line of a request', () => {
     expect(line).not.toHaveProperty('refusedBy');
   });
 
-  it.each<[string, string, SendOptions?]>([
+  test.each<[string, string, SendOptions?]>([
     ['a status without a body', '204'],
     ['a 304', '304'],
     ['the answer to HEAD', '200', { method: 'HEAD' }],
@@ -78,13 +78,13 @@ describe('the line of a request', () => {
     expect(await lineOf(tenant)).toMatchObject({ status: Number(word), bytesOut: 0 });
   });
 
-  it('counts the bytes of the body, not those that frame it', async () => {
+  test('counts the bytes of the body, not those that frame it', async () => {
     const tenant = tenants.next();
     expect((await ask(tenant, 'chunks')).body).toHaveLength(100_000);
     expect(await lineOf(tenant)).toMatchObject({ status: 200, bytesOut: 100_000 });
   });
 
-  it('whose answer was cut short has the status and the bytes that were sent', async () => {
+  test('whose answer was cut short has the status and the bytes that were sent', async () => {
     const tenant = tenants.next();
     await expect(ask(tenant, 'cut')).rejects.toThrow();
     expect(await lineOf(tenant)).toMatchObject({
@@ -96,7 +96,7 @@ describe('the line of a request', () => {
     });
   });
 
-  it.each([
+  test.each([
     ['/nowhere/1', 404, 'route', {}, { route: null, service: null }],
     ['/tenant-0/parse/%2e%2e/x', 400, 'parse', {}, {}],
     ['/tenant-0/parse/%zz', 400, 'parse', {}, {}],
@@ -130,7 +130,7 @@ describe('the line of a request', () => {
     },
   );
 
-  it('that failed at the service names the forward stage, and the gateway as the source', async () => {
+  test('that failed at the service names the forward stage, and the gateway as the source', async () => {
     const tenant = dead.next();
     const answer = await ask(tenant, 'x');
     const line = await lineOf(tenant);
@@ -145,7 +145,7 @@ describe('the line of a request', () => {
     expect(line.id).toBe(answer.json().requestId);
   });
 
-  it('that is none has an id, a status and the parser, and nothing else is known', async () => {
+  test('that is none has an id, a status and the parser, and nothing else is known', async () => {
     const requests: Array<[bytes: string, status: number]> = [
       ['FETCH /tenant-0/hidden?secret HTTP/1.1\r\nHost: a\r\n\r\n', 400],
       ['POST /tenant-0/hidden HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\nX-Request-Id: mine\r\n\r\n', 400],
@@ -181,7 +181,7 @@ describe('the line of a request', () => {
     expect(gateway.stdout()).not.toContain('hidden');
   });
 
-  it('of the health check does not exist, and neither does one of a connection that says nothing', async () => {
+  test('of the health check does not exist, and neither does one of a connection that says nothing', async () => {
     const before = gateway.log().length;
     await send(gateway, '/health');
     await sendRaw(gateway, '', { timeoutMs: 20 }).catch(() => {});
@@ -217,7 +217,7 @@ describe('the line of a call that failed', () => {
 
   const lineAt = (path: string) => gateway.waitForLog((line) => line.msg === 'request' && line.path === path);
 
-  it.each([
+  test.each([
     ['/dead/x', 502, /^ECONNREFUSED$/],
     ['/unknown/x', 502, /^(ENOTFOUND|EAI_AGAIN)$/],
     ['/dubious/x', 502, /CERT/],
@@ -234,12 +234,15 @@ describe('the line of a call that failed', () => {
     });
   });
 
-  it.each(['/faulty/cut', '/faulty/cut-chunks'])('has it when the answer was cut short: %s', async (path) => {
-    await expect(send(gateway, path)).rejects.toThrow();
-    expect(await lineAt(path)).toMatchObject({ error: expect.stringMatching(/^[A-Z][A-Z_\d]+$/) });
-  });
+  test.each(['/faulty/cut', '/faulty/cut-chunks'])(
+    'has it when the answer was cut short: %s',
+    async (path) => {
+      await expect(send(gateway, path)).rejects.toThrow();
+      expect(await lineAt(path)).toMatchObject({ error: expect.stringMatching(/^[A-Z][A-Z_\d]+$/) });
+    },
+  );
 
-  it('has none when the service was too slow, or the client disconnected, or the status is an error', async () => {
+  test('has none when the service was too slow, or the client disconnected, or the status is an error', async () => {
     expect((await send(gateway, '/hasty/hang')).status).toBe(504);
     expect(await lineAt('/hasty/hang')).not.toHaveProperty('error');
     const client = await connect(gateway);
@@ -251,7 +254,7 @@ describe('the line of a call that failed', () => {
     expect(await lineAt('/faulty/503')).not.toHaveProperty('error');
   });
 
-  it('has neither the address nor the name of a service', async () => {
+  test('has neither the address nor the name of a service', async () => {
     for (const path of ['/dead/hidden', '/unknown/hidden', '/dubious/hidden']) {
       expect((await send(gateway, path)).status).toBe(502);
       const { address: _client, ...line } = await lineAt(path);
@@ -261,7 +264,7 @@ describe('the line of a call that failed', () => {
 });
 
 describe('all lines together', () => {
-  it('are one for each request', () => {
+  test('are one for each request', () => {
     const clients = [...tenants.taken, ...dead.taken].map(({ client }) => client);
     const lines = gateway.log().filter(({ msg }) => msg === 'request');
     expect(clients.map((client) => lines.filter((line) => line.client === client).length)).toEqual(
@@ -271,7 +274,7 @@ describe('all lines together', () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  it('are JSON, and stderr is empty', () => {
+  test('are JSON, and stderr is empty', () => {
     expect(gateway.log().filter((line) => 'raw' in line)).toEqual([]);
     expect(gateway.stderr()).toBe('');
   });

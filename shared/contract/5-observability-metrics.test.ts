@@ -1,5 +1,5 @@
 import http from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Metrics, parseMetrics } from '../metrics/prometheus-text.ts';
 import { type Admin, openMetrics, startObserved } from './harness/admin.ts';
 import { connect, expectProblem, type SendOptions, send, sendRaw, until } from './harness/client.ts';
@@ -62,13 +62,13 @@ const upstreamDurations = 'gateway_upstream_duration_seconds';
 const overheads = 'gateway_overhead_seconds';
 
 describe('before the first request', () => {
-  it('nothing is counted and nothing is in flight', () => {
+  test('nothing is counted and nothing is in flight', () => {
     for (const name of [requests, refusals, `${durations}_count`, `${upstreamDurations}_count`])
       expect(first.total(name), name).toBe(0);
     expect(first.find('gateway_requests_in_flight')).toEqual([{ labels: {}, value: 0 }]);
   });
 
-  it('the circuits of all services are there, closed', () => {
+  test('the circuits of all services are there, closed', () => {
     const services = Object.keys(tenants.parts.services);
     for (const name of [
       'gateway_circuit_open',
@@ -83,11 +83,11 @@ describe('before the first request', () => {
     }
   });
 
-  it('Redis is up, also the embedded one', () => {
+  test('Redis is up, also the embedded one', () => {
     expect(first.find('gateway_redis_up')).toEqual([{ labels: {}, value: 1 }]);
   });
 
-  it('it is known what is running', () => {
+  test('it is known what is running', () => {
     const [info, ...others] = first.find('gateway_build_info');
     expect(others).toEqual([]);
     expect(info).toEqual({
@@ -100,7 +100,7 @@ describe('before the first request', () => {
     });
   });
 
-  it.each([
+  test.each([
     'process_cpu_seconds_total',
     'process_resident_memory_bytes',
     'process_start_time_seconds',
@@ -113,7 +113,7 @@ describe('before the first request', () => {
 });
 
 describe('an answer of a service', () => {
-  it.each([200, 204, 304, 404, 418])('%i is counted with its labels, and timed', async (status) => {
+  test.each([200, 204, 304, 404, 418])('%i is counted with its labels, and timed', async (status) => {
     const tenant = tenants.next();
     const { prefix: route, service, client } = tenant;
     expect((await ask(tenant, String(status))).status).toBe(status);
@@ -133,7 +133,7 @@ describe('an answer of a service', () => {
     ]);
   });
 
-  it('to a caller without a key is counted as anonymous', async () => {
+  test('to a caller without a key is counted as anonymous', async () => {
     const route = '/public';
     await send(gateway, '/public/200');
     await admin.expectSamples(requests, { route }, [
@@ -151,11 +151,11 @@ describe('an answer of a service', () => {
     ]);
   });
 
-  it('is timed in seconds, the wait for its header fields included', async () => {
+  test('is timed in seconds, the wait for its header fields included', async () => {
     await expectTimes(tenants.next(), 'slow');
   });
 
-  it('is timed in seconds, to the end of its body', async () => {
+  test('is timed in seconds, to the end of its body', async () => {
     await expectTimes(tenants.next(), 'slow-body');
   });
 
@@ -186,7 +186,7 @@ describe('an answer of a service', () => {
 });
 
 describe('the label method', () => {
-  it.each([
+  test.each([
     ['GET', 'GET'],
     ['HEAD', 'HEAD'],
     ['POST', 'POST'],
@@ -207,7 +207,7 @@ describe('the label method', () => {
     await admin.expectGrowth(before, `${durations}_count`, { route, method }, 1);
   });
 
-  it('of TRACE is TRACE, though it is not forwarded', async () => {
+  test('of TRACE is TRACE, though it is not forwarded', async () => {
     const before = await admin.scrape();
     expectProblem(await send(gateway, '/public/200', { method: 'TRACE' }), 404, 'no-route');
     await admin.expectGrowth(before, requests, { method: 'TRACE', status: '404', source: 'gateway' }, 1);
@@ -236,7 +236,7 @@ describe('a refusal', () => {
     ['access', 'key-required', 401, '/tenant-0/200', {}, tenant0],
   ];
 
-  it.each(cases)(
+  test.each(cases)(
     'of stage %s, %s, is counted as %i: %s %j',
     async (stage, reason, status, target, options, labels) => {
       const before = await admin.scrape();
@@ -255,7 +255,7 @@ describe('a refusal', () => {
     },
   );
 
-  it('of a known client is counted under its id', async () => {
+  test('of a known client is counted under its id', async () => {
     const tenant = tenants.next();
     const { client, prefix: route, service } = tenant;
     for (const status of [500, 500, 503]) expect((await ask(tenant, '500')).status).toBe(status);
@@ -302,7 +302,7 @@ describe('what is not even a request', () => {
     ],
   ];
 
-  it.each(cases)('counts once: %s', async (_what, bytes, status, reason) => {
+  test.each(cases)('counts once: %s', async (_what, bytes, status, reason) => {
     const before = await admin.scrape();
     const { text } = await sendRaw(gateway, bytes);
     expect(text).toContain(`urn:gateway:problem:${reason}`);
@@ -320,7 +320,7 @@ describe('what is not even a request', () => {
     expect(after.total(refusals) - before.total(refusals)).toBe(1);
   });
 
-  it('counts beside the proper request before it on the same connection', async () => {
+  test('counts beside the proper request before it on the same connection', async () => {
     const before = await admin.scrape();
     const { text } = await sendRaw(gateway, 'GET /public/200 HTTP/1.1\r\nHost: a\r\n\r\n', {
       until: (received) => received.includes('this is 200'),
@@ -336,7 +336,7 @@ describe('what is not even a request', () => {
     await admin.expectGrowth(before, requests, {}, 3);
   });
 
-  it('does not count when nothing was said: connections that come and go', async () => {
+  test('does not count when nothing was said: connections that come and go', async () => {
     const before = await admin.scrape();
     for (let i = 0; i < 5; i++) {
       const mute = await connect(gateway);
@@ -354,7 +354,7 @@ describe('requests in flight', () => {
   const expectInFlight = (value: number) =>
     admin.expectSamples('gateway_requests_in_flight', {}, [{ labels: {}, value }]);
 
-  it('are those whose answer is not complete, and no others', async () => {
+  test('are those whose answer is not complete, and no others', async () => {
     const leave = new AbortController();
     const headers = { 'X-API-Key': 'key-held-0' };
     const calls = [1, 2, 3].map((n) => send(gateway, `/held-0/${n}`, { headers }));
@@ -375,7 +375,7 @@ describe('requests in flight', () => {
 });
 
 describe('not counted', () => {
-  it('are the health check, and whatever the admin listener is asked', async () => {
+  test('are the health check, and whatever the admin listener is asked', async () => {
     const before = await admin.scrape();
     for (const path of ['/health', '/ready', '/circuits', '/metrics', '/nowhere']) await send(admin, path);
     await send(admin, '/metrics', { method: 'POST', body: 'x' });
@@ -406,7 +406,7 @@ describe('the families', () => {
     ['gateway_build_info', 'gauge', ['node', 'phase', 'version']],
   ];
 
-  it.each(families)('%s is a %s with the labels %j', async (name, type, labels) => {
+  test.each(families)('%s is a %s with the labels %j', async (name, type, labels) => {
     const metrics = await admin.scrape();
     expect(metrics.types.get(name)).toBe(type);
     const names = type === 'histogram' ? [`${name}_sum`, `${name}_count`] : [name];
@@ -416,13 +416,13 @@ describe('the families', () => {
     }
   });
 
-  it('are these, and no other of the gateway', async () => {
+  test('are these, and no other of the gateway', async () => {
     const { types } = await admin.scrape();
     const own = [...types.keys()].filter((name) => name.startsWith('gateway_'));
     expect(own.sort()).toEqual(families.map(([name]) => name).sort());
   });
 
-  it.skipIf(!promtoolAvailable)('please promtool, which finds nothing to complain about', async () => {
+  test.skipIf(!promtoolAvailable)('please promtool, which finds nothing to complain about', async () => {
     const { text } = await admin.scrape();
     expect(await checkMetrics(text)).toEqual({ code: 0, output: '' });
   });
@@ -437,7 +437,7 @@ describe('/metrics', () => {
     'application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,' +
     'application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2';
 
-  it.each([
+  test.each([
     undefined,
     '*/*',
     'text/plain',
@@ -451,7 +451,7 @@ describe('/metrics', () => {
     parseMetrics(answer.text);
   });
 
-  it.each([openMetrics, 'application/openmetrics-text', ofPrometheus])(
+  test.each([openMetrics, 'application/openmetrics-text', ofPrometheus])(
     'is OpenMetrics 1.0.0, with its # EOF, for Accept: %s',
     async (accept) => {
       const answer = await scrape(accept);
@@ -463,7 +463,7 @@ describe('/metrics', () => {
     },
   );
 
-  it('says the same in both formats, and again when asked again', async () => {
+  test('says the same in both formats, and again when asked again', async () => {
     await admin.expectSamples('gateway_requests_in_flight', {}, [{ labels: {}, value: 0 }]);
     const own = (metrics: Metrics) => [
       metrics.series('gateway_'),
@@ -476,7 +476,7 @@ describe('/metrics', () => {
     expect(own(parseMetrics((await scrape()).text))).toEqual(text);
   });
 
-  it('is not mixed up when both formats are asked for at once', async () => {
+  test('is not mixed up when both formats are asked for at once', async () => {
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, i) => scrape(i % 2 ? openMetrics : 'text/plain')),
     );
@@ -486,7 +486,7 @@ describe('/metrics', () => {
     }
   });
 
-  it('hurts no request, however often it is asked and however slowly it is read', async () => {
+  test('hurts no request, however often it is asked and however slowly it is read', async () => {
     const agent = new http.Agent({ keepAlive: true });
     const slow = await Promise.all(Array.from({ length: 5 }, () => connect(admin)));
     for (const { socket } of slow) {

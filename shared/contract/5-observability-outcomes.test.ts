@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { answersIn, connect, type SendOptions, send, sendRaw, until } from './harness/client.ts';
 import { beginning, startFaultyService } from './harness/faulty-service.ts';
@@ -61,7 +61,7 @@ const ask = (tenant: Tenant, word: string, options: SendOptions = {}) =>
   );
 
 describe('the call to a service ends as', () => {
-  it.each([
+  test.each([
     ['200'],
     ['201'],
     ['204'],
@@ -79,32 +79,32 @@ describe('the call to a service ends as', () => {
     await expectFate(tenant, { outcome: 'ok', status, source: 'upstream' });
   });
 
-  it('ok, when a HEAD is answered', async () => {
+  test('ok, when a HEAD is answered', async () => {
     const tenant = patient.next();
     expect(await ask(tenant, '200', { method: 'HEAD' })).toBe(200);
     await expectFate(tenant, { outcome: 'ok', status: 200, source: 'upstream', method: 'HEAD' });
   });
 
-  it.each([500, 503, 599])('http_5xx, when a complete answer has the status %i', async (status) => {
+  test.each([500, 503, 599])('http_5xx, when a complete answer has the status %i', async (status) => {
     const tenant = patient.next();
     expect(await ask(tenant, String(status))).toBe(status);
     await expectFate(tenant, { outcome: 'http_5xx', status, source: 'upstream' });
   });
 
-  it('connect, when there is no connection', async () => {
+  test('connect, when there is no connection', async () => {
     const tenant = dead.next();
     expect(await ask(tenant, 'x')).toBe(502);
     const reason = 'upstream-unreachable';
     await expectFate(tenant, { outcome: 'connect', status: 502, source: 'gateway', reason });
   });
 
-  it.each(['reset', 'close'])('reset, when there is no answer: %s', async (word) => {
+  test.each(['reset', 'close'])('reset, when there is no answer: %s', async (word) => {
     const tenant = patient.next();
     expect(await ask(tenant, word)).toBe(502);
     await expectFate(tenant, { outcome: 'reset', status: 502, source: 'gateway', reason: 'upstream-reset' });
   });
 
-  it.each([
+  test.each([
     ['cut', 200],
     ['cut-chunks', 200],
     ['cut-500', 500],
@@ -114,7 +114,7 @@ describe('the call to a service ends as', () => {
     await expectFate(tenant, { outcome: 'reset', status, source: 'upstream', reason: 'upstream-reset' });
   });
 
-  it('timeout, when no answer comes in time', async () => {
+  test('timeout, when no answer comes in time', async () => {
     const tenant = hasty.next();
     expect(await ask(tenant, 'hang')).toBe(504);
     const reason = 'upstream-timeout';
@@ -126,7 +126,7 @@ describe('the call to a service ends as', () => {
     expect(seconds).toBeLessThan(5);
   });
 
-  it.each(['garbage', 'large-headers', '600'])('invalid, when the answer is none: %s', async (word) => {
+  test.each(['garbage', 'large-headers', '600'])('invalid, when the answer is none: %s', async (word) => {
     const tenant = patient.next();
     expect(await ask(tenant, word)).toBe(502);
     await expectFate(tenant, {
@@ -141,7 +141,7 @@ describe('the call to a service ends as', () => {
 describe('a client that leaves', () => {
   const left: Fate = { outcome: 'aborted', status: 499, source: 'gateway' };
 
-  it('before the answer is counted once, as 499, and the call as aborted', async () => {
+  test('before the answer is counted once, as 499, and the call as aborted', async () => {
     const tenant = patient.next();
     const leave = new AbortController();
     const begun = service.begun();
@@ -152,13 +152,13 @@ describe('a client that leaves', () => {
     await expectFate(tenant, left);
   });
 
-  it('within the answer is counted once, as 499, although it has seen a 200', async () => {
+  test('within the answer is counted once, as 499, although it has seen a 200', async () => {
     const tenant = patient.next();
     await sendRaw(gateway, head('GET', tenant, 'begin'), { until: (text) => text.includes(beginning) });
     await expectFate(tenant, left);
   });
 
-  it.each([
+  test.each([
     ['with a length', 'Content-Length: 100000\r\n\r\nthe beginning'],
     ['in chunks', 'Transfer-Encoding: chunked\r\n\r\nd\r\nthe beginning\r\n'],
   ])('within its upload %s is counted once, as 499', async (_how, rest) => {
@@ -171,7 +171,7 @@ describe('a client that leaves', () => {
     await expectFate(tenant, { ...left, method: 'POST' });
   });
 
-  it('with several requests on its connection is counted once for each that was in flight', async () => {
+  test('with several requests on its connection is counted once for each that was in flight', async () => {
     const tenant = busy.next();
     const begun = service.begun();
     const client = await connect(gateway);
@@ -192,7 +192,7 @@ describe('a client that leaves', () => {
     await admin.expectGrowth(before, 'gateway_http_requests_total', asked, inFlight);
   });
 
-  it.each([
+  test.each([
     ['breaks its own chunks', 'ZZ\r\n'],
     ['sends chunks that are more framing than data', '1\r\nx\r\n'.repeat(40_000)],
   ])('or %s, is counted once, with the 400 that it gets, and the call as aborted', async (_what, more) => {
@@ -224,7 +224,7 @@ describe('a client that leaves', () => {
     expect([line.id, answer?.json().requestId]).toEqual([id, id]);
   });
 
-  it('or sends something else behind its request, is counted once, with the answer that it gets', async () => {
+  test('or sends something else behind its request, is counted once, with the answer that it gets', async () => {
     const tenant = patient.next();
     const before = await admin.scrape();
     const { text } = await sendRaw(gateway, `${head('GET', tenant, 'slow')}nonsense\r\n\r\n`);
@@ -234,7 +234,7 @@ describe('a client that leaves', () => {
     await admin.expectGrowth(before, 'gateway_refusals_total', {}, 0);
   });
 
-  it('is in the log once, without a stage that refused', async () => {
+  test('is in the log once, without a stage that refused', async () => {
     const tenant = patient.next();
     await sendRaw(gateway, head('GET', tenant, 'begin'), { until: (text) => text.includes(beginning) });
     const line = await gateway.waitForLog(({ client }) => client === tenant.client);
@@ -256,7 +256,7 @@ describe('a client that leaves', () => {
 });
 
 describe('after all that', () => {
-  it('every call was counted once and is in the log once', async () => {
+  test('every call was counted once and is in the log once', async () => {
     const tenants = [patient, hasty, dead].flatMap(({ taken }) => taken);
     const metrics = await admin.scrape();
     const lines = gateway.log().filter(({ msg }) => msg === 'request');
@@ -269,12 +269,12 @@ describe('after all that', () => {
     expect(counts).toEqual(tenants.map(() => [1, 1, 1]));
   });
 
-  it('nothing was counted that is not a request', async () => {
+  test('nothing was counted that is not a request', async () => {
     const { find } = await admin.scrape();
     expect(find('gateway_http_requests_total', { route: 'none' })).toEqual([]);
   });
 
-  it('nothing is in flight', async () => {
+  test('nothing is in flight', async () => {
     await admin.expectSamples('gateway_requests_in_flight', {}, [{ labels: {}, value: 0 }]);
   });
 });

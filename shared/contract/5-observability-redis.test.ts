@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Metrics } from '../metrics/prometheus-text.ts';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { connect, send, until } from './harness/client.ts';
@@ -81,7 +81,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
     });
   }
 
-  it('see it at first, and time what they ask it', async () => {
+  test('see it at first, and time what they ask it', async () => {
     await expectState(true);
     await expectLog();
     await both(async ({ gateway, admin }) => {
@@ -96,7 +96,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
     });
   });
 
-  it('notice at once, without any request, that it is gone', async () => {
+  test('notice at once, without any request, that it is gone', async () => {
     await redis.kill();
     await expectLog('redis lost');
     await expectState(false);
@@ -106,7 +106,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
     });
   });
 
-  it('say nothing more about it while requests come', async () => {
+  test('say nothing more about it while requests come', async () => {
     await both(async ({ gateway }) => {
       for (let i = 0; i < 10; i++) await send(gateway, '/a/1');
     });
@@ -114,7 +114,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
     await expectLog('redis lost');
   });
 
-  it('find it, without any request, when it comes', async () => {
+  test('find it, without any request, when it comes', async () => {
     await redis.restart();
     await expectLog('redis lost', 'redis found');
     await expectState(true);
@@ -126,7 +126,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
     });
   });
 
-  it('count a client that leaves while they wait for a frozen one, but no call to a service', async () => {
+  test('count a client that leaves while they wait for a frozen one, but no call to a service', async () => {
     const begun = service.begun();
     // Before Redis freezes: a scrape asks Redis too, and would notice the freeze before the request does.
     const scrapes = new Map([
@@ -156,18 +156,18 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
     expect(service.begun()).toBe(begun);
   });
 
-  it('find it when it goes on', async () => {
+  test('find it when it goes on', async () => {
     redis.thaw();
     await expectState(true);
   });
 
-  it('print nothing else about it', () => {
+  test('print nothing else about it', () => {
     expect([allowing.gateway.stderr(), rejecting.gateway.stderr()]).toEqual(['', '']);
   });
 });
 
 describe.skipIf(!redisAvailable)('a gateway whose Redis closes idle connections', () => {
-  it('says nothing about it, and Redis stays up', async () => {
+  test('says nothing about it, and Redis stays up', async () => {
     const [redis, service] = await Promise.all([startRedis('--timeout', '1'), startUpstream()]);
     const { gateway, admin } = await startObserved(
       configFor(

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startObserved } from './harness/admin.ts';
 import { type Answer, answersIn, expectProblem, type SendOptions, send, sendRaw } from './harness/client.ts';
 import { configFor, type Gateway } from './harness/gateway.ts';
@@ -79,7 +79,7 @@ describe('the request id', () => {
     return id;
   }
 
-  it.each([
+  test.each([
     'a',
     '7',
     '.',
@@ -93,11 +93,11 @@ describe('the request id', () => {
     expect(await idOf(['X-Request-Id', id])).toBe(id);
   });
 
-  it('of the client is kept in any spelling of the name, and without the white space around it', async () => {
+  test('of the client is kept in any spelling of the name, and without the white space around it', async () => {
     expect(await idOf(['x-REQUEST-id', ' \tmine\t '])).toBe('mine');
   });
 
-  it.each([
+  test.each([
     ['none', []],
     ['an empty one', ['X-Request-Id', '']],
     ['a blank one', ['X-Request-Id', ' \t ']],
@@ -124,21 +124,21 @@ describe('the request id', () => {
     expect(id.length).toBeGreaterThanOrEqual(16);
   });
 
-  it('reaches the service although Connection names the field', async () => {
+  test('reaches the service although Connection names the field', async () => {
     expect(await idOf(['X-Request-Id', 'mine', 'Connection', 'close, X-Request-Id'])).toMatch(made);
   });
 
-  it('replaces what the service calls the request, however often it does', async () => {
+  test('replaces what the service calls the request, however often it does', async () => {
     expect(await idOf(['X-Request-Id', 'mine'], 'own')).toBe('mine');
     service.seen.length = 0;
     expect(await idOf([], 'own')).not.toMatch(/of-the-service|twice/);
   });
 
-  it.each(['204', '304', '404', '500'])('stands on the answer %s as well', async (word) => {
+  test.each(['204', '304', '404', '500'])('stands on the answer %s as well', async (word) => {
     expect(await idOf(['X-Request-Id', `mine-${word}`], word)).toBe(`mine-${word}`);
   });
 
-  it('is another one for each request, also on one connection', async () => {
+  test('is another one for each request, also on one connection', async () => {
     const request = 'GET /a/x HTTP/1.1\r\nHost: a\r\n\r\n';
     const { text } = await sendRaw(gateway, request.repeat(100), {
       until: (received) => answersIn(received).length === 100,
@@ -150,7 +150,7 @@ describe('the request id', () => {
     expect(service.seen.map((seen) => seen.headers['x-request-id'])).toEqual(ids);
   });
 
-  it('is not given to the health check', async () => {
+  test('is not given to the health check', async () => {
     const answer = await send(gateway, '/health', { headers: { 'X-Request-Id': 'mine' } });
     expect(answer.status).toBe(200);
     expect(answer.headers).not.toHaveProperty('x-request-id');
@@ -178,7 +178,7 @@ describe('the request id', () => {
       for (const status of [500, 500]) expect((await send(gateway, '/failing/500')).status).toBe(status);
     });
 
-    it.each(cases)('%s, %i, %s', async (reason, status, target, options = {}) => {
+    test.each(cases)('%s, %i, %s', async (reason, status, target, options = {}) => {
       for (const given of [`mine-${reason}-${++paths}`, 'not well-formed']) {
         const headers = { ...(options.headers as object), 'X-Request-Id': given };
         const answer = await send(gateway, target, { ...options, headers });

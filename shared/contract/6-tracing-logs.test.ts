@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { type Admin, openMetrics, startObserved } from './harness/admin.ts';
 import { type Answer, answersIn, send, sendRaw } from './harness/client.ts';
 import { configFor, type Gateway } from './harness/gateway.ts';
@@ -50,7 +50,7 @@ beforeAll(async () => {
 const lineAt = (path: string) => gateway.waitForLog((line) => line.msg === 'request' && line.path === path);
 
 describe('the trace id in the log', () => {
-  it.each<[status: number, prefix: string, headers?: Record<string, string>]>([
+  test.each<[status: number, prefix: string, headers?: Record<string, string>]>([
     [200, '/a'],
     [404, '/nowhere'],
     [400, '/a/%2e%2e'],
@@ -72,7 +72,7 @@ describe('the trace id in the log', () => {
     expect((await lineAt(untraced)).traceId).toMatch(made);
   });
 
-  it('is another one for each request without a traceparent, whatever its fate', async () => {
+  test('is another one for each request without a traceparent, whatever its fate', async () => {
     const ids: unknown[] = [];
     for (let i = 0; i < 5; i++) {
       for (const [prefix, status] of Object.entries({
@@ -88,7 +88,7 @@ describe('the trace id in the log', () => {
     expect(new Set(ids).size).toBe(20);
   });
 
-  it.each([
+  test.each([
     ['an unknown method', 'FETCH /a/hidden HTTP/1.1\r\nHost: a\r\n'],
     ['a length that is no number', 'POST /a/hidden HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n'],
     ['17 KiB of header fields', `GET /a/hidden HTTP/1.1\r\nHost: a\r\nX-Big: ${'a'.repeat(17_000)}\r\n`],
@@ -130,16 +130,16 @@ describe('a secret in the trace fields and in the query', () => {
     await lineAt('/nowhere/last');
   });
 
-  it('has met every fate', () => {
+  test('has met every fate', () => {
     const statuses = new Set(answers.map(({ status }) => status));
     expect([...statuses].sort()).toEqual([200, 400, 401, 404, 429, 502, 503]);
   });
 
-  it('is not in the log', () => {
+  test('is not in the log', () => {
     expect(gateway.stdout() + gateway.stderr()).not.toContain(canary);
   });
 
-  it.each(['/metrics', '/circuits', '/ready', '/health'])('is not in %s', async (path) => {
+  test.each(['/metrics', '/circuits', '/ready', '/health'])('is not in %s', async (path) => {
     for (const accept of ['*/*', openMetrics]) {
       const answer = await send(admin, path, { headers: { Accept: accept } });
       expect(answer.status).toBe(200);
@@ -147,14 +147,14 @@ describe('a secret in the trace fields and in the query', () => {
     }
   });
 
-  it('is in no answer, nor in its Server-Timing', () => {
+  test('is in no answer, nor in its Server-Timing', () => {
     for (const { headers, text, rawHeaders } of answers) {
       expect(headers).toHaveProperty('server-timing');
       expect(text + rawHeaders.join('\n')).not.toContain(canary);
     }
   });
 
-  it('reaches the service in the query alone', () => {
+  test('reaches the service in the query alone', () => {
     expect(service.seen.map(({ target }) => target)).toEqual(Array(2).fill(`/1?token=${canary}`));
     for (const { rawHeaders } of service.seen) expect(rawHeaders.join('\n')).not.toContain(canary);
   });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startObserved } from './harness/admin.ts';
 import { type Answer, expectProblem, type SendOptions, send } from './harness/client.ts';
 import { slowMs, startFaultyService } from './harness/faulty-service.ts';
@@ -82,7 +82,7 @@ function expectStages(answer: Answer, ...stages: string[]): Record<string, numbe
 }
 
 describe.concurrent('a start is refused', () => {
-  it.each(['true', 'absent'])('with serverTiming: %j in the config, which is named', async (value) => {
+  test.each(['true', 'absent'])('with serverTiming: %j in the config, which is named', async (value) => {
     const config = configFor(
       {
         services: { a: { url: 'http://127.0.0.1:9', timeoutMs: 1_000 } },
@@ -103,7 +103,7 @@ describe.concurrent('a start is refused', () => {
 const through = ['route', 'identify', 'limit', 'circuit', 'upstream'];
 
 describe('with serverTiming: true', () => {
-  it.each<[string, SendOptions?]>([
+  test.each<[string, SendOptions?]>([
     ['200'],
     ['204'],
     ['304'],
@@ -114,13 +114,13 @@ describe('with serverTiming: true', () => {
     expectStages(await send(timed, `/a/${word}`, options), ...through);
   });
 
-  it('an answer on a protected route does so, too', async () => {
+  test('an answer on a protected route does so, too', async () => {
     const answer = await send(timed, '/locked/200', { headers: { 'X-API-Key': key } });
     expect(answer.status).toBe(200);
     expectStages(answer, ...through);
   });
 
-  it('upstream is the time to the header fields of the answer, in milliseconds', async () => {
+  test('upstream is the time to the header fields of the answer, in milliseconds', async () => {
     const begin = performance.now();
     const waited = expectStages(await send(timed, '/a/slow'), ...through);
     const most = performance.now() - begin;
@@ -139,7 +139,7 @@ describe('with serverTiming: true', () => {
     ['upstream-unreachable', 502, '/dead/x', {}, through],
     ['upstream-reset', 502, '/a/reset', {}, through],
   ];
-  it.each(refusals)(
+  test.each(refusals)(
     'a refusal names the stages that ran: %s, %i, %s',
     async (reason, status, target, options, stages) => {
       const answer = await send(timed, target, options);
@@ -148,7 +148,7 @@ describe('with serverTiming: true', () => {
     },
   );
 
-  it('a refusal of the limit names it as the last', async () => {
+  test('a refusal of the limit names it as the last', async () => {
     const headers = { 'X-API-Key': key };
     await expect.poll(async () => (await send(timed, '/a/200', { headers })).status).toBe(429);
     const answer = await send(timed, '/a/200', { headers });
@@ -156,14 +156,14 @@ describe('with serverTiming: true', () => {
     expectStages(answer, 'route', 'identify', 'limit');
   });
 
-  it('a refusal of an open circuit names it as the last', async () => {
+  test('a refusal of an open circuit names it as the last', async () => {
     for (const status of [500, 500]) expect((await send(timed, '/failing/500')).status).toBe(status);
     const answer = await send(timed, '/failing/200');
     expectProblem(answer, 503, 'circuit-open');
     expectStages(answer, 'route', 'identify', 'limit', 'circuit');
   });
 
-  it('a refusal of what is malformed has the total at least', async () => {
+  test('a refusal of what is malformed has the total at least', async () => {
     for (const target of ['/a/%2e%2e/x', '/a/%zz']) {
       const answer = await send(timed, target);
       expectProblem(answer, 400, 'bad-request');
@@ -171,31 +171,31 @@ describe('with serverTiming: true', () => {
     }
   });
 
-  it('a service that does not answer in time has used all its time', async () => {
+  test('a service that does not answer in time has used all its time', async () => {
     const answer = await send(timed, '/hasty/hang');
     expectProblem(answer, 504, 'upstream-timeout');
     expect(expectStages(answer, ...through).upstream).toBeGreaterThan(hastyMs - 5);
   });
 
-  it.each([1, 2])('the service keeps what it says itself, %i times, in lines of its own', async (count) => {
+  test.each([1, 2])('the service keeps what it says itself, %i times, in lines of its own', async (count) => {
     const lines = linesOf(await send(timed, `/timing/${count}`));
     const own = lines.filter((line) => line.startsWith('db-'));
     expect(own).toEqual(Array.from({ length: count }, (_, i) => `db-${i};dur=5.3;desc="a, b"`));
     expect(lines).toHaveLength(count + 1);
-    const [line = ''] = lines.filter((it) => !own.includes(it));
+    const [line = ''] = lines.filter((test) => !own.includes(test));
     expect(timesIn(line).map(([name]) => name)).toEqual([...through, 'total']);
   });
 });
 
 describe('with serverTiming: false', () => {
-  it.each(['/a/200', '/nowhere', '/locked/200', '/dead/x', '/a/%2e%2e/x', '/health'])(
+  test.each(['/a/200', '/nowhere', '/locked/200', '/dead/x', '/a/%2e%2e/x', '/health'])(
     'the gateway adds none: %s',
     async (target) => {
       expect(linesOf(await send(untimed, target))).toEqual([]);
     },
   );
 
-  it.each([1, 2])('that of the service passes, %i lines', async (count) => {
+  test.each([1, 2])('that of the service passes, %i lines', async (count) => {
     expect(linesOf(await send(untimed, `/timing/${count}`))).toEqual(
       Array.from({ length: count }, (_, i) => `db-${i};dur=5.3;desc="a, b"`),
     );

@@ -1,4 +1,4 @@
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startObserved } from './harness/admin.ts';
 import { type Answer, send } from './harness/client.ts';
 import { configFor, type Gateway } from './harness/gateway.ts';
@@ -47,7 +47,7 @@ const parentId = 'b7ad6b7169203331';
 const proper = `00-${traceId}-${parentId}-01`;
 
 describe('the traceparent', () => {
-  it.each([
+  test.each([
     proper,
     `00-${traceId}-${parentId}-00`,
     `00-${traceId}-${parentId}-ff`,
@@ -68,7 +68,7 @@ describe('the traceparent', () => {
     expect(line.traceId).toBe(traceparent.split('-')[1]);
   });
 
-  it('is read in any spelling of the name, and without the white space around it', async () => {
+  test('is read in any spelling of the name, and without the white space around it', async () => {
     const { seen } = await pass(['TraceParent', ` \t${proper} `]);
     expect(valuesOf('traceparent', seen)).toEqual([proper]);
   });
@@ -108,7 +108,7 @@ describe('the traceparent', () => {
     ['the same twice', proper, proper],
   ];
 
-  it.each(malformed)(
+  test.each(malformed)(
     'is dropped with its tracestate, and a new one made, for %s',
     async (_what, ...values) => {
       const fields = values.flatMap((value) => ['traceparent', value]);
@@ -120,7 +120,7 @@ describe('the traceparent', () => {
     },
   );
 
-  it('is made when there is none, another one each time', async () => {
+  test('is made when there is none, another one each time', async () => {
     const ids: unknown[] = [];
     for (let i = 0; i < 20; i++) {
       service.seen.length = 0;
@@ -131,7 +131,7 @@ describe('the traceparent', () => {
     expect(new Set(ids).size).toBe(20);
   });
 
-  it('reaches the service although Connection names the field', async () => {
+  test('reaches the service although Connection names the field', async () => {
     const { seen } = await pass(['Connection', 'close, traceparent', 'traceparent', proper]);
     expect(valuesOf('traceparent', seen)).toHaveLength(1);
   });
@@ -150,7 +150,7 @@ describe('the traceparent', () => {
 describe('the tracestate', () => {
   const members = (count: number) => Array.from({ length: count }, (_, i) => `k${i}=${i}`).join(',');
 
-  it.each([
+  test.each([
     'congo=t61rcWkgMzE',
     'rojo=00f067aa0ba902b7,congo=t61rcWkgMzE',
     'fw529a3039@dt=FfAB',
@@ -169,12 +169,12 @@ describe('the tracestate', () => {
     expect(valuesOf('tracestate', seen)).toEqual([tracestate]);
   });
 
-  it('may come in two fields, which are one list', async () => {
+  test('may come in two fields, which are one list', async () => {
     const { seen } = await pass(['traceparent', proper, 'tracestate', 'a=1', 'Tracestate', 'b=2']);
     expect(valuesOf('tracestate', seen).join().replaceAll(' ', '')).toBe('a=1,b=2');
   });
 
-  it.each<[what: string, ...values: string[]]>([
+  test.each<[what: string, ...values: string[]]>([
     ['a key alone', 'foo'],
     ['no key', '=1'],
     ['no value', 'foo='],
@@ -201,7 +201,7 @@ describe('the tracestate', () => {
     expect(line.traceId).toBe(traceId);
   });
 
-  it('takes no longer for a long run of blanks than for letters', async () => {
+  test('takes no longer for a long run of blanks than for letters', async () => {
     const timed = async (filling: string) => {
       service.seen.length = 0;
       const begin = performance.now();
@@ -216,7 +216,7 @@ describe('the tracestate', () => {
     expect(blanks).toBeLessThan(letters + 60);
   });
 
-  it('without a traceparent is dropped', async () => {
+  test('without a traceparent is dropped', async () => {
     const { seen } = await pass(['tracestate', 'congo=t61rcWkgMzE']);
     expect(valuesOf('tracestate', seen)).toEqual([]);
     expect(valuesOf('traceparent', seen)).toHaveLength(1);
