@@ -415,24 +415,27 @@ describe.concurrent('what cannot be judged', () => {
     expect(code).toBe(2);
   });
 
-  test.skipIf(onWindows)('a wrapper that keeps signals to itself, and leaves nothing behind', async () => {
-    const behind = write(
-      'behind',
-      answering('response.writeHead(request.url === "/health" ? 200 : 404).end();'),
-    );
-    const wrapper = write(
-      'wrapper',
-      `import { spawn } from 'node:child_process'; spawn('node', [${JSON.stringify(behind.slice(5))}], { stdio: 'inherit' }); process.on('SIGTERM', () => process.exit(1));`,
-    );
-    const { code, text } = await verify('1', '--cmd', wrapper);
-    expect(text).toMatch(
-      /ends at SIGTERM, but the gateway that it started keeps running(?:.*\n)+Next: name the program itself/,
-    );
-    expect(code).toBe(2);
-    await expect.poll(() => alive('behind'), { timeout: 5_000 }).toEqual([]);
-  });
+  test.skipIf(onWindows)(
+    'a wrapper that keeps signals to itself, and leaves nothing behind',
+    async ({ expect }) => {
+      const behind = write(
+        'behind',
+        answering('response.writeHead(request.url === "/health" ? 200 : 404).end();'),
+      );
+      const wrapper = write(
+        'wrapper',
+        `import { spawn } from 'node:child_process'; spawn('node', [${JSON.stringify(behind.slice(5))}], { stdio: 'inherit' }); process.on('SIGTERM', () => process.exit(1));`,
+      );
+      const { code, text } = await verify('1', '--cmd', wrapper);
+      expect(text).toMatch(
+        /ends at SIGTERM, but the gateway that it started keeps running(?:.*\n)+Next: name the program itself/,
+      );
+      expect(code).toBe(2);
+      await expect.poll(() => alive('behind'), { timeout: 5_000 }).toEqual([]);
+    },
+  );
 
-  test('one for which the time is up, and leaves nothing behind', async () => {
+  test('one for which the time is up, and leaves nothing behind', async ({ expect }) => {
     const command = write(
       'slow',
       answering(
