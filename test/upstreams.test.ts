@@ -127,6 +127,39 @@ describe('faults', () => {
     expect((await orders('/')).status).toBe(200);
   });
 
+  test('show how many requests hang, also when the fault is over, until their clients leave', async () => {
+    await setFault({ fault: 'hang', times: 1 });
+    const abort = new AbortController();
+    const hanging = orders('/1', { signal: abort.signal }).catch(() => 'left');
+    await expect.poll(() => json(orders('/_faults'))).toEqual({ fault: 'none', waiting: 1 });
+    abort.abort();
+    expect(await hanging).toBe('left');
+    await expect.poll(() => json(orders('/_faults'))).toEqual({ fault: 'none' });
+  });
+
+  test('trailer announces a trailer field and sends it, but not in HTTP/1.0 and for HEAD', async () => {
+    await setFault({ fault: 'trailer' });
+    const answer = await new Promise<http.IncomingMessage>((resolve) => {
+      http.get(`${services.orders.url}/1`, { agent: false }, resolve);
+    });
+    expect(JSON.parse(await text(answer))).toMatchObject({ id: 1 });
+    expect(answer.headers).toMatchObject({ trailer: 'x-checksum', 'transfer-encoding': 'chunked' });
+    expect(answer.trailers['x-checksum']).toMatch(/^[\da-f]{64}$/);
+    expect((await orders('/1', { method: 'HEAD' })).headers.get('trailer')).toBeNull();
+    const socket = net.connect(services.orders.port, '127.0.0.1');
+    socket.end('GET /1 HTTP/1.0\r\n\r\n');
+    expect(await text(socket)).not.toMatch(/trailer/i);
+  });
+
+  test('refuse closes the port, and opens it again by itself', async () => {
+    expect((await setFault({ fault: 'refuse' })).status).toBe(400);
+    expect((await setFault({ fault: 'refuse', forMs: 1_000 })).status).toBe(200);
+    expect(await failure()).toBe('ECONNREFUSED');
+    await expect.poll(() => failure(), { timeout: 10_000 }).toBeUndefined();
+    expect(await json(orders('/_faults'))).toEqual({ fault: 'none' });
+    await setFault({ fault: 'refuse', forMs: 60_000 });
+  });
+
   test('touch one service only', async () => {
     await setFault({ fault: 'status', status: 500 });
     expect((await inventory('/')).status).toBe(200);

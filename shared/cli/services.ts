@@ -56,7 +56,7 @@ ${describeService('orders', orders)}
 Faults on demand; each stays until the next one, or until it is cleared:
   # the next 3 orders requests answer 503
   curl ${orders.url}/_faults -d fault=status -d status=503 -d times=3
-  # inventory takes 2 seconds (also: hang, reset, cut, offline, flapping; a wrong name lists them)
+  # inventory takes 2 seconds (also: hang, reset, cut, trailer, offline, refuse, flapping; a wrong name lists them)
   curl ${inventory.url}/_faults -d fault=slow -d ms=2000
   # clears the fault of orders
   curl -X DELETE ${orders.url}/_faults

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -27,6 +28,7 @@ export async function startDemoService(
 ): Promise<DemoService> {
   const faults = new Faults();
   const sockets = new Set<Socket>();
+  let reopening: NodeJS.Timeout | undefined;
 
   const server = http.createServer(async (request, response) => {
     try {
@@ -55,7 +57,9 @@ export async function startDemoService(
   async function control(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     if (request.method === 'PUT' || request.method === 'POST') {
       try {
-        faults.set(parseFault(await readBody(request)));
+        const fault = parseFault(await readBody(request));
+        faults.set(fault);
+        if (fault.fault === 'refuse') refuseFor(fault.forMs);
       } catch (error) {
         return send(response, { status: 400, body: { error: (error as Error).message } });
       }
@@ -68,19 +72,29 @@ export async function startDemoService(
     send(response, { status: 200, body: faults.show() });
   }
 
+  // Connections are refused while nothing listens on the port.
+  function refuseFor(ms: number): void {
+    server.close();
+    reopening = setTimeout(() => server.listen(listening, host), ms);
+  }
+
   async function serve(
     request: http.IncomingMessage,
     response: http.ServerResponse,
     path: string,
     effect: Effect,
   ): Promise<void> {
-    if (effect.kind === 'hang') return;
+    if (effect.kind === 'hang') return faults.countWaiting(response);
     if (effect.kind === 'reset') return reset(request.socket);
     if (effect.kind === 'status') {
       const body = { error: `the fault set at ${controlPath} answers ${effect.status}` };
       return send(response, { status: effect.status, body });
     }
     if (effect.kind === 'slow' && !(await waited(effect.ms, response))) return;
+    // HTTP/1.0 has no trailers.
+    if (effect.kind === 'trailer' && request.httpVersion !== '1.0' && request.method !== 'HEAD') {
+      return sendWithTrailer(response, await answer(request, path));
+    }
     const cut = effect.kind === 'cut';
     if (path === '/events' && request.method === 'GET') {
       tick(response);
@@ -104,7 +118,8 @@ export async function startDemoService(
     port: listening,
     url: `http://${host}:${listening}`,
     async close() {
-      const closed = once(server, 'close');
+      clearTimeout(reopening);
+      const closed = server.listening ? once(server, 'close') : undefined;
       server.close();
       for (const socket of sockets) socket.destroy();
       await closed;
@@ -152,6 +167,15 @@ function send(response: http.ServerResponse, { status, headers, body }: Resource
   response.flushHeaders();
   response.write(bytes.subarray(0, bytes.length / 2));
   resetSoon(response);
+}
+
+/** An answer in chunks that is followed by a trailer field, which its header announces (RFC 9110 6.5). */
+function sendWithTrailer(response: http.ServerResponse, { status, headers, body }: ResourceAnswer): void {
+  const text = `${JSON.stringify(body, null, 2)}\n`;
+  response.writeHead(status, { 'content-type': 'application/json', trailer: 'x-checksum', ...headers });
+  response.write(text);
+  response.addTrailers({ 'x-checksum': createHash('sha256').update(text).digest('hex') });
+  response.end();
 }
 
 async function readBody(request: http.IncomingMessage): Promise<string> {

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import * as z from 'zod';
 
 const times = z.int().positive().optional();
@@ -11,7 +12,10 @@ const faultSchema = z.discriminatedUnion('fault', [
   z.strictObject({ fault: z.literal('hang'), times }),
   z.strictObject({ fault: z.literal('reset'), times }),
   z.strictObject({ fault: z.literal('cut'), times }),
+  z.strictObject({ fault: z.literal('trailer'), times }),
   z.strictObject({ fault: z.literal('offline'), forMs: milliseconds.optional() }),
+  // The control endpoint cannot be reached while connections are refused, so this fault ends by itself.
+  z.strictObject({ fault: z.literal('refuse'), forMs: milliseconds }),
   z.strictObject({ fault: z.literal('flapping'), every: z.int().positive(), status: status.default(503) }),
 ]);
 
@@ -20,7 +24,7 @@ export type ServiceFault = z.infer<typeof faultSchema>;
 
 /** What the fault does to one request. */
 export type Effect =
-  | { kind: 'none' | 'hang' | 'reset' | 'cut' }
+  | { kind: 'none' | 'hang' | 'reset' | 'cut' | 'trailer' }
   | { kind: 'slow'; ms: number }
   | { kind: 'status'; status: number };
 
@@ -30,7 +34,9 @@ const examples = [
   'fault=hang',
   'fault=reset',
   'fault=cut',
+  'fault=trailer',
   'fault=offline forMs=5000',
+  'fault=refuse forMs=5000',
   'fault=flapping every=3 status=503',
 ];
 
@@ -62,6 +68,7 @@ export class Faults {
   private fault: ServiceFault | undefined;
   private setAtMs = 0;
   private requests = 0;
+  private waiting = 0;
 
   set(fault: ServiceFault | undefined): void {
     this.fault = fault;
@@ -69,15 +76,25 @@ export class Faults {
     this.requests = 0;
   }
 
-  /** The current fault, and how many requests came while it was set. */
+  /** The current fault, how many requests came while it was set, and how many hang and were not cancelled, if any. */
   show(): object {
     const fault = this.current();
-    return fault ? { ...fault, requests: this.requests } : { fault: 'none' };
+    const waiting = this.waiting > 0 ? { waiting: this.waiting } : {};
+    return fault ? { ...fault, requests: this.requests, ...waiting } : { fault: 'none', ...waiting };
+  }
+
+  /** Counts a request that hangs, until its response closes. */
+  countWaiting(response: ServerResponse): void {
+    this.waiting += 1;
+    response.once('close', () => {
+      this.waiting -= 1;
+    });
   }
 
   /** True while every connection but those to the control endpoint is dropped. */
   offline(): boolean {
-    return this.current()?.fault === 'offline';
+    const fault = this.current()?.fault;
+    return fault === 'offline' || fault === 'refuse';
   }
 
   /** Counts one request and returns what the fault does to it. */
@@ -91,6 +108,7 @@ export class Faults {
       case 'status':
         return { kind: 'status', status: fault.status };
       case 'offline':
+      case 'refuse':
         return { kind: 'reset' };
       case 'flapping': {
         const bad = Math.floor((this.requests - 1) / fault.every) % 2 === 1;
@@ -105,7 +123,7 @@ export class Faults {
     const fault = this.fault;
     if (!fault) return undefined;
     const over =
-      fault.fault === 'offline'
+      fault.fault === 'offline' || fault.fault === 'refuse'
         ? fault.forMs !== undefined && Date.now() >= this.setAtMs + fault.forMs
         : 'times' in fault && fault.times !== undefined && this.requests >= fault.times;
     if (over) this.fault = undefined;
