@@ -65,9 +65,7 @@ describe.concurrent('npm run learn', () => {
       const before = phases.findLast((other) => other.number < number);
       const sandbox = learnerRoom();
       const stdout = await learn(sandbox, String(number));
-      const what = before
-        ? `a copy of ${before.name}.`
-        : 'a server that answers 200 to GET /health and 501 to every other request.';
+      const what = before ? `a copy of ${before.name}.` : 'a first gateway in four steps, in server.ts.';
       expect(stdout).toContain(`workspace/ is ready for ${name}: ${what}\n`);
       expect(stdout).toContain('It starts and answers GET /health.');
       expect(stdout).toContain(
@@ -116,6 +114,21 @@ describe.concurrent('npm run learn', () => {
     expect(saves(sandbox)).toEqual([]);
   });
 
+  test('--from first: a gateway that forwards, and the default of phase 1', async ({ expect }) => {
+    const sandbox = learnerRoom();
+    const stdout = await learn(sandbox, '1', '--from', 'first');
+    expect(stdout).toContain(
+      'workspace/ is ready for 1-routing: a first gateway in four steps, in server.ts.',
+    );
+    expect(sandbox.read('workspace/server.ts')).toBe(sandbox.read('shared/examples/first-gateway/server.ts'));
+    expect(sandbox.read('workspace/TASK.md')).toContain('`server.ts` is a first gateway in four steps');
+    const reference = await sandbox.run('learn', ['2', '--from', 'first']);
+    expect(reference.stderr).toContain('--from first is a gateway for phase 1 only.');
+    expect((await sandbox.run('reset', ['--from', 'reference'])).stderr).toContain('is the first phase');
+    expect(saves(sandbox)).toEqual([]);
+    expect((await sandbox.run('reset')).stdout).toContain('a first gateway in four steps');
+  });
+
   test('--from mine: goes on with the files of the learner, and saves them first', async ({ expect }) => {
     const sandbox = learnerRoom();
     await learn(sandbox, '2');
@@ -155,7 +168,10 @@ describe.concurrent('npm run learn', () => {
   test.for([
     { words: [], message: 'Name a phase: 1, 2, 3' },
     { words: ['99'], message: 'There is no phase "99".' },
-    { words: ['2', '--from', 'nowhere'], message: '--from takes reference, mine or empty, not "nowhere".' },
+    {
+      words: ['2', '--from', 'nowhere'],
+      message: '--from takes reference, mine, first or empty, not "nowhere".',
+    },
     {
       words: ['2', '--from', 'mine'],
       message: 'There is no workspace, but --from mine needs one for phase 1.',
@@ -166,8 +182,10 @@ describe.concurrent('npm run learn', () => {
     },
     {
       words: ['1', '--from', 'reference'],
-      message: 'is the first phase: there is no phase before it to copy',
+      message: 'is the first phase: there is no phase before it to copy. Use --from first or --from empty.',
     },
+    { words: ['2', '--from', 'first'], message: '--from first is a gateway for phase 1 only.' },
+    { words: ['0'], message: 'Phase 0 is the plugin as it comes' },
     { words: ['2', '3'], message: 'Did not expect "3".' },
   ])('refuses $words without a stack, and makes nothing', async ({ words, message }, { expect }) => {
     const sandbox = learnerRoom();
@@ -278,7 +296,7 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     await sandbox.run('reset', ['--restore', 'last']);
     expect(sandbox.read('workspace/gateway.ts')).toBe('// later\n');
     const mine = await sandbox.run('reset', ['--from', 'mine']);
-    expect(mine.stderr).toContain('--from takes reference or empty, not "mine".');
+    expect(mine.stderr).toContain('--from takes reference, first or empty, not "mine".');
     expect(saves(sandbox)).toHaveLength(3);
   });
 

@@ -1,4 +1,4 @@
-import { fillWorkspace, phaseBefore } from '../kit/workspace/fresh-workspace.ts';
+import { checkOrigin, defaultOrigin, fillWorkspace, phaseBefore } from '../kit/workspace/fresh-workspace.ts';
 import type { Origin } from '../kit/workspace/origin.ts';
 import { saveWorkspace } from '../kit/workspace/saves.ts';
 import { workspacePhase } from '../kit/workspace/workspace.ts';
@@ -13,7 +13,8 @@ const usage = `npm run learn -- PHASE [options]
 Makes workspace/, in which you write that phase yourself, and workspace/TASK.md, which describes what it must do.
   --from reference   begin with a copy of the phase before it in phases/ (default)
   --from mine        continue with your own gateway of the phase before
-  --from empty       begin with a server that answers only GET /health (default for the first phase)
+  --from first       begin with a first gateway in one file (only for phase 1, its default)
+  --from empty       begin with a server that answers only GET /health
   --help             this text
 
 A workspace of another phase is saved first.`;
@@ -47,6 +48,7 @@ async function learn(phase: Phase, origin: Origin): Promise<void> {
 function checkWorkspace(phase: Phase, origin: Origin): void {
   const mine = workspacePhase();
   const before = phaseBefore(phase);
+  checkOrigin(phase, origin);
   if (mine?.number === phase.number) {
     throw new CliError(
       `Your workspace is for phase ${phase.number} already. Next: continue with workspace/TASK.md, ` +
@@ -65,7 +67,7 @@ function checkWorkspace(phase: Phase, origin: Origin): void {
 }
 
 function readOrigin(word: string | undefined, phase: Phase): Origin {
-  if (word === undefined) return phaseBefore(phase) ? 'reference' : 'empty';
-  if (word === 'reference' || word === 'mine' || word === 'empty') return word;
-  throw new CliError(`--from takes reference, mine or empty, not "${word}".\n\n${usage}`);
+  if (word === undefined) return defaultOrigin(phase);
+  if (word === 'reference' || word === 'mine' || word === 'first' || word === 'empty') return word;
+  throw new CliError(`--from takes reference, mine, first or empty, not "${word}".\n\n${usage}`);
 }

@@ -1,4 +1,4 @@
-import { fillWorkspace, phaseBefore } from '../kit/workspace/fresh-workspace.ts';
+import { checkOrigin, defaultOrigin, fillWorkspace } from '../kit/workspace/fresh-workspace.ts';
 import { findSave, listSaves, restoreSave, saveWorkspace } from '../kit/workspace/saves.ts';
 import { requireWorkspace, workspacePhase } from '../kit/workspace/workspace.ts';
 import { describeSave, describeStart } from '../kit/workspace/workspace-news.ts';
@@ -8,7 +8,8 @@ import { refuseWords } from '../terminal/option-values.ts';
 
 const usage = `npm run reset -- [options]
 
-Starts the phase of your workspace again, from the phase before it. Your files are always saved first.
+Starts the phase of your workspace again, from the phase before it; phase 1 from a first gateway in one file. Your files
+are always saved first.
   --from empty     begin with a server that answers only GET /health
   --list           the saved copies
   --restore NAME   replace the workspace by a saved copy; last is the newest one
@@ -54,12 +55,13 @@ function restore(name: string): string {
 
 async function reset(from: string | undefined): Promise<void> {
   const phase = requireWorkspace();
-  const origin = from ?? (phaseBefore(phase) ? 'reference' : 'empty');
-  if (origin !== 'reference' && origin !== 'empty') {
+  const origin = from ?? defaultOrigin(phase);
+  if (origin !== 'reference' && origin !== 'first' && origin !== 'empty') {
     throw new CliError(
-      `--from takes reference or empty, not "${from}". To restore your own files: npm run reset -- --list`,
+      `--from takes reference, first or empty, not "${from}". To restore your own files: npm run reset -- --list`,
     );
   }
+  checkOrigin(phase, origin);
   const save = saveWorkspace();
   if (save) console.log(`${describeSave(save)}\n`);
   console.log(await describeStart(phase, origin, await fillWorkspace(phase, origin)));

@@ -1,7 +1,7 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readPhaseFiles } from '../../repository/phase-files.ts';
-import { listPhases, type Phase } from '../../repository/phases.ts';
+import { listPhases, type Phase, root } from '../../repository/phases.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { acceptField } from './config-stub.ts';
 import { findNewFields, type NewField } from './new-fields.ts';
@@ -15,18 +15,37 @@ export function phaseBefore(phase: Phase): Phase | undefined {
   return listPhases().findLast(({ number }) => number < phase.number);
 }
 
-/** Fills the workspace for a phase. Unless `origin` is 'mine', its files are deleted: save them before. */
-export async function fillWorkspace(phase: Phase, origin: Origin): Promise<Acceptance[]> {
-  const folder = workspacePath();
+/** What the workspace of a phase begins with by default. */
+export function defaultOrigin(phase: Phase): Origin {
+  return phaseBefore(phase) ? 'reference' : 'first';
+}
+
+/** Throws a CliError when a phase cannot begin with this origin. Call it before anything is saved or deleted. */
+export function checkOrigin(phase: Phase, origin: Origin): void {
   const before = phaseBefore(phase);
   if (origin === 'reference' && !before) {
     throw new CliError(
-      `${phase.name} is the first phase: there is no phase before it to copy. Use --from empty.`,
+      `${phase.name} is the first phase: there is no phase before it to copy. Use --from first or --from empty.`,
     );
   }
+  if (origin === 'first' && before) {
+    throw new CliError(
+      `--from first is a gateway for phase 1 only. For phase ${phase.number} use --from reference, mine or empty.`,
+    );
+  }
+}
+
+/**
+ * Fills the workspace for a phase, from an origin that `checkOrigin` accepts. Unless `origin` is 'mine', its files are
+ * deleted: save them before.
+ */
+export async function fillWorkspace(phase: Phase, origin: Origin): Promise<Acceptance[]> {
+  const folder = workspacePath();
+  const before = phaseBefore(phase);
   const demoConfig = readPhaseFiles(phase.folder).get('gateway.json') ?? '';
   if (origin !== 'mine') emptyWorkspace();
   if (origin === 'empty') cpSync(join(import.meta.dirname, 'empty-workspace'), folder, { recursive: true });
+  if (origin === 'first') cpSync(join(root, 'shared/examples/first-gateway'), folder, { recursive: true });
   if (origin === 'reference' && before) copyPhase(before, folder);
 
   const known = before && readPhaseFiles(before.folder).get('gateway.json');

@@ -1,7 +1,10 @@
 import type { NewField } from './new-fields.ts';
 
-/** What a workspace begins with: a copy of the phase before, the learner's own files, or a minimal server. */
-export type Origin = 'reference' | 'mine' | 'empty';
+/**
+ * What a workspace begins with: a copy of the phase before, the learner's own files, the first gateway of
+ * shared/examples, or a server without routes.
+ */
+export type Origin = 'reference' | 'mine' | 'first' | 'empty';
 
 /** A config field that the phase adds, and the file that accepts it. */
 export interface Acceptance {

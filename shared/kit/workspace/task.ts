@@ -60,6 +60,9 @@ function startingPoint(
   if (origin === 'empty') {
     return `\`server.ts\` reads its config, answers \`GET /health\` with 200 and everything else with 501. Nearly all sentences fail. You choose your files yourself: the suites see only the running gateway. ${start}`;
   }
+  if (origin === 'first') {
+    return `\`server.ts\` is a first gateway in four steps, which its comments number: route, rewrite, call, stream back. It forwards requests as long as clients are polite and services healthy; most sentences are about what happens otherwise. Change it as you like, or choose your own files: the suites see only the running gateway. ${start}`;
+  }
   const owner = origin === 'mine' ? 'your own gateway' : `a copy of phase ${before?.number}`;
   const lines = [
     `This folder is ${owner}. It starts with the config of phase ${phase.number}, behaves as before, and fails only the new suite. ${start}`,

@@ -19,6 +19,7 @@ export async function describeStart(
   const what = {
     reference: `a copy of ${before?.name}`,
     mine: 'your own gateway, to be continued',
+    first: 'a first gateway in four steps, in server.ts',
     empty: 'a server that answers 200 to GET /health and 501 to every other request',
   };
   const complaint = await tryStart(phase);
