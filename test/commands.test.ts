@@ -1,8 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import { type Cell, findDifference, formatCell, formatGrid, formatMarkdown } from '../shared/ladder/grid.ts';
+import {
+  type Cell,
+  findDifference,
+  formatCell,
+  formatGrid,
+  formatMarkdown,
+  readKept,
+} from '../shared/ladder/grid.ts';
 import { formatCounts, sum } from '../shared/process/vitest.ts';
-import { listPairs } from '../shared/repository/pairs.ts';
+import { listLadderPairs, listPairs } from '../shared/repository/pairs.ts';
 import { listPhases } from '../shared/repository/phases.ts';
 import { makeSandbox, type Sandbox } from './support/sandbox.ts';
 
@@ -107,6 +114,35 @@ Next: read phases/2-second/README.md, then start the phase: npm run phase:2
     expect(stdout).toBe('');
     expect(stderr).toContain(message);
     expect(stderr).not.toMatch(/^ +at /m);
+  });
+});
+
+describe.concurrent('phase 0', () => {
+  const withZero = {
+    ...files,
+    'phases/0-plugin/gateway.ts': twelve,
+    'phases/0-plugin/README.md': '# Zero\n',
+  };
+
+  test('can be compared, but is no step before phase 1', async ({ expect }) => {
+    const sandbox = makeSandbox(withZero);
+    const { stdout } = await sandbox.run('diff', ['0', '1']);
+    expect(stdout).toMatch(/^From 0-plugin to 1-first\n/);
+    expect(stdout).toContain('Phase 0 is not the parent of phase 1');
+    expect((await sandbox.run('diff', ['2'])).stdout).not.toContain('Phase 0');
+    expect((await sandbox.run('diff', ['1'])).stderr).toContain('1-first is the first phase');
+  });
+
+  test.for([
+    ['learn', '0'],
+    ['propagate', '0', 'gateway.ts'],
+    ['verify', '0', '--cmd', 'node x.js'],
+    ['test-phase', '0'],
+  ])('has nothing for %s', async ([command = '', ...words], { expect }) => {
+    const { code, stderr } = await makeSandbox(withZero).run(command, words);
+    expect(code).toBe(1);
+    expect(stderr).toContain('Phase 0 is the plugin as it comes');
+    expect(stderr).toContain('npm run phase:0');
   });
 });
 
@@ -333,6 +369,26 @@ describe('the ladder', () => {
     expect(formatCell(judged)).toBe(shown);
     if (difference) expect(findDifference(judged)).toMatch(difference);
     else expect(findDifference(judged)).toBeUndefined();
+  });
+
+  test('has suite 1 against phase 0, counts what it keeps, and demands nothing of it', () => {
+    const pairs = listLadderPairs([phase(0), phase(1), phase(2)]);
+    expect(pairs.map(({ project }) => project)).toEqual([
+      'phase-0/suite-1',
+      'phase-1/suite-1',
+      'phase-1/suite-2',
+      'phase-2/suite-1',
+      'phase-2/suite-2',
+    ]);
+    const cells = pairs.map((each) => {
+      const kept = each.phase.number === 0 ? 20 : 61;
+      return { ...each, counts: { passed: each.mustPass || kept === 20 ? kept : 0, failed: 1, skipped: 0 } };
+    });
+    expect(cells.map(findDifference)[0]).toBeUndefined();
+    const markdown = formatMarkdown(cells);
+    expect(markdown).toContain('\n| 0-name | 20 of 62 |  |\n');
+    expect(readKept(`Text.\n\n${markdown}\n`)).toBe(20);
+    expect(readKept('Text.')).toBeNaN();
   });
 
   test('prints phases down and suites across', () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { comparePhases, inheritedLines } from '../shared/repository/phase-diff.ts';
 import { readPhaseFiles } from '../shared/repository/phase-files.ts';
 import { hashPhase, readLock } from '../shared/repository/phase-hash.ts';
-import { listPhases } from '../shared/repository/phases.ts';
+import { listPhaseFolders, listPhases } from '../shared/repository/phases.ts';
 import { checkTypes } from '../shared/repository/type-check.ts';
 import { findForeignImports } from './support/foreign-imports.ts';
 import { makeSandbox } from './support/sandbox.ts';
@@ -66,8 +66,37 @@ for (const { number, name, folder } of phases) {
   });
 }
 
+describe('phase 0', () => {
+  const [zero] = listPhaseFolders();
+  const files = readPhaseFiles(zero?.folder ?? '');
+  const server = files.get('server.ts') ?? '';
+
+  test('is one file of at most 35 lines, with the config of phase 1', () => {
+    expect(zero?.number).toBe(0);
+    expect([...files.keys()]).toEqual(['README.md', 'gateway.json', 'server.ts', 'tsconfig.json']);
+    expect(server.split('\n').length - 1).toBeLessThanOrEqual(35);
+    for (const file of ['gateway.json', 'tsconfig.json']) {
+      expect(files.get(file)).toBe(readPhaseFiles(phases[0]?.folder ?? '').get(file));
+    }
+  });
+
+  test('imports only node:* and the dependencies of package.json', () => {
+    expect(findForeignImports(zero?.folder ?? '', server)).toEqual([]);
+  });
+
+  test('is as recorded in phases.lock.json', () => {
+    const next = 'It differs from its record: npm run freeze -- 0 --why "REASON"';
+    expect(hashPhase(zero?.folder ?? ''), next).toBe(readLock().phases[zero?.name ?? '']);
+  });
+
+  test('is shown in its README in ten ways to break it', () => {
+    const titles = files.get('README.md')?.match(/^### \d+\. /gm);
+    expect(titles).toEqual(Array.from({ length: 10 }, (_, index) => `### ${index + 1}. `));
+  });
+});
+
 test('phases.lock.json records these phases and no other', () => {
-  expect(Object.keys(readLock().phases)).toEqual(phases.map(({ name }) => name));
+  expect(Object.keys(readLock().phases)).toEqual(listPhaseFolders().map(({ name }) => name));
 });
 
 const steps = phases.slice(1).map((to, index) => ({ from: phases[index] ?? to, to }));

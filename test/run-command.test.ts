@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { listPhases } from '../shared/repository/phases.ts';
+import { listPhaseFolders, listPhases } from '../shared/repository/phases.ts';
 import { prettifyLine } from '../shared/run/log.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -97,24 +97,27 @@ test('the log has words for what is not even a request', () => {
 });
 
 describe('npm run phase:N', () => {
-  test.each(listPhases())('$name: greets with three calls that lead somewhere', async ({ number, name }) => {
-    const { child, ended, said, url, inventory, orders, admin } = await start([String(number)]);
-    expect(said()).toContain(`Phase ${name} is ready.`);
-    const calls = said().match(/^ {2}curl .*$/gm) ?? [];
-    expect(calls).toHaveLength(3);
-    for (const call of calls) {
-      const target = /https?:[^"\s]+/.exec(call)?.[0].replace(/\[.*\]/, '1') ?? '';
-      expect([url, orders, admin]).toContain(new URL(target).origin);
-      expect(await answers(target)).toBe(true);
-    }
-    expect(said().includes('demo-mobile-app-key')).toBe(number >= 2);
-    expect(said().includes('Redis     embedded')).toBe(number >= 3);
-    child.kill('SIGTERM');
-    await ended;
-    await expect
-      .poll(() => Promise.all([url, inventory, orders].map(answers)), patience)
-      .toEqual([false, false, false]);
-  });
+  test.each(listPhaseFolders())(
+    '$name: greets with three calls that lead somewhere',
+    async ({ number, name }) => {
+      const { child, ended, said, url, inventory, orders, admin } = await start([String(number)]);
+      expect(said()).toContain(`Phase ${name} is ready.`);
+      const calls = said().match(/^ {2}curl .*$/gm) ?? [];
+      expect(calls).toHaveLength(3);
+      for (const call of calls) {
+        const target = /https?:[^"\s]+/.exec(call)?.[0].replace(/\[.*\]/, '1') ?? '';
+        expect([url, orders, admin]).toContain(new URL(target).origin);
+        expect(await answers(target)).toBe(true);
+      }
+      expect(said().includes('demo-mobile-app-key')).toBe(number >= 2);
+      expect(said().includes('Redis     embedded')).toBe(number >= 3);
+      child.kill('SIGTERM');
+      await ended;
+      await expect
+        .poll(() => Promise.all([url, inventory, orders].map(answers)), patience)
+        .toEqual([false, false, false]);
+    },
+  );
 
   test('starts on a port that fetch and browsers refuse', async () => {
     const refused = [6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697];
@@ -280,6 +283,48 @@ describe('the end', () => {
     expect(seen.stderr).toContain('last words');
     expect(seen.stderr).toMatch(/The gateway on http:\S+ ended with exit code 7/);
     expect([await answers(url), await answers(orders)]).toEqual([false, false]);
+  });
+
+  test('phase 0 says what killed it and is started again, as often as it crashes', async () => {
+    const { child, seen, ended, url, orders } = await start(['0']);
+    for (const crashes of [1, 2]) {
+      await fetch(`${orders}/_faults`, { method: 'PUT', body: '{"fault":"trailer","times":1}' });
+      const socket = net.connect(Number(new URL(url).port), '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.end('GET /api/orders/1 HTTP/1.0\r\n\r\n').resume();
+      await once(socket, 'close');
+      await expect
+        .poll(() =>
+          seen.stderr.match(/ended with exit code 1:\n\n {2}Error \[ERR_HTTP_TRAILER_INVALID\]: .+\n/g),
+        )
+        .toHaveLength(crashes);
+      await expect.poll(() => answers(url), patience).toBe(true);
+      expect((await fetch(`${url}/api/orders/1`)).status).toBe(200);
+    }
+    expect(seen.stderr.match(/It is being started again\./g)).toHaveLength(2);
+    child.kill('SIGTERM');
+    expect(await ended).toBe(0);
+    expect(await answers(url)).toBe(false);
+  });
+
+  test('phase 0 is not started again when it cannot start', async () => {
+    writeFileSync(join(folder, 'bad.json'), '{ "services": {}, "routes": 7 }');
+    const { seen, ended } = run(['0', '--config', 'bad.json', ...anyPorts]);
+    expect(await ended).toBe(1);
+    expect(seen.stderr).toMatch(/everything else stops too\./);
+    expect(seen.stderr).not.toContain('started again');
+  });
+
+  test.skipIf(onWindows)('phase 0 cuts off the request in flight, as its README says', async () => {
+    const { child, ended, url, inventory } = await start(['0']);
+    await fetch(`${inventory}/_faults`, { method: 'PUT', body: '{"fault":"slow","ms":5000}' });
+    const slow = fetch(`${url}/api/inventory`).catch(() => 'cut off');
+    await expect
+      .poll(async () => (await (await fetch(`${inventory}/_faults`)).json()) as object, patience)
+      .toMatchObject({ requests: 1 });
+    child.kill('SIGINT');
+    expect(await slow).toBe('cut off');
+    expect(await ended).toBe(0);
   });
 
   test.skipIf(onWindows).each(['SIGINT', 'SIGHUP'] as const)(

@@ -1,6 +1,6 @@
 import { byReadingOrder, formatChange, listChanges } from '../repository/diff-text.ts';
 import { comparePhases, type FileChange, inheritedLines } from '../repository/phase-diff.ts';
-import { findPhase, listPhases, type Phase } from '../repository/phases.ts';
+import { findPhaseFolder, listPhases, type Phase } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
 import { colour } from '../terminal/colour.ts';
@@ -34,10 +34,14 @@ function main(): void {
   else console.log(describe(...choosePhases(positionals), values));
 }
 
+const aboutPhaseZero =
+  'Phase 0 is not the parent of phase 1: they share no code. Phase 1 does by hand what the plugin of phase 0 does\n' +
+  'inside, and keeps the rest of the contract.';
+
 function choosePhases(words: string[]): [Phase, Phase] {
   if (words.length > 2) throw new CliError(`Two phases at most, not ${words.length}.\n\n${usage}`);
-  if (words.length === 2) return [findPhase(words[0]), findPhase(words[1])];
-  const to = findPhase(words[0]);
+  if (words.length === 2) return [findPhaseFolder(words[0]), findPhaseFolder(words[1])];
+  const to = findPhaseFolder(words[0]);
   const from = listPhases()
     .filter(({ number }) => number < to.number)
     .at(-1);
@@ -60,6 +64,7 @@ function describe(from: Phase, to: Phase, options: Options): string {
   const parts = [
     colour.bold(`From ${from.name} to ${to.name}`),
     summary(changes, differing),
+    ...(from.number === 0 || to.number === 0 ? [aboutPhaseZero] : []),
     ...(options.stat
       ? []
       : shown.map((change) => formatChange(change, `phases/${from.name}`, `phases/${to.name}`))),

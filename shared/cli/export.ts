@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { buildProject } from '../kit/project/files.ts';
-import { findPhase, type Phase } from '../repository/phases.ts';
+import { findPhaseFolder, type Phase } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
 import { refuseWords } from '../terminal/option-values.ts';
@@ -20,7 +20,7 @@ await runCommand(() => {
   if (word === undefined || folder === undefined)
     throw new CliError(`Name a phase and a folder.\n\n${usage}`);
   refuseWords(usage, extra);
-  console.log(exportPhase(findPhase(word), folder));
+  console.log(exportPhase(findPhaseFolder(word), folder));
 });
 
 function exportPhase(phase: Phase, word: string): string {

@@ -5,7 +5,7 @@ import { buildHistory, listIds } from '../kit/history/phase-history.ts';
 import { addErratum, formatErrata, parseErrata } from '../repository/errata.ts';
 import { readText } from '../repository/phase-files.ts';
 import { hashPhase, readLock, writeLock } from '../repository/phase-hash.ts';
-import { findPhase, listPhases, root } from '../repository/phases.ts';
+import { findPhaseFolder, listPhaseFolders, root } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
 
@@ -27,15 +27,15 @@ function main(): void {
 
 function freeze(words: string[], reason: string | undefined): string {
   if (words.length !== 1) {
-    const known = listPhases().map(({ number }) => number);
+    const known = listPhaseFolders().map(({ number }) => number);
     throw new CliError(`Name one phase: ${known.join(', ')}.\n\n${usage}`);
   }
-  const { number, name, folder } = findPhase(words[0]);
+  const { number, name, folder } = findPhaseFolder(words[0]);
   const lock = readLock();
   const recorded = lock.phases[name];
   const why = reason?.replace(/\s+/g, ' ').trim();
   const hash = hashPhase(folder);
-  const tags = listIds(buildHistory(listPhases()));
+  const tags = listIds(buildHistory(listPhaseFolders()));
   if (recorded === hash) {
     if (isDeepStrictEqual(tags, lock.tags)) return `${name} is as recorded. Nothing was written.`;
     writeLock({ ...lock, tags });

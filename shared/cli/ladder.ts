@@ -1,14 +1,15 @@
 import { climbLadder } from '../ladder/climb.ts';
 import { formatGrid, formatMarkdown } from '../ladder/grid.ts';
-import { listPairs } from '../repository/pairs.ts';
-import { listPhases } from '../repository/phases.ts';
+import { listLadderPairs } from '../repository/pairs.ts';
+import { listPhaseFolders } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
 
 const usage = `npm run ladder -- [options]
 
 Runs every suite of the contract against every phase and prints the grid.
-Phase N must pass suites 1 to N and fail all later ones; anything else ends with exit code 1.
+Phase N must pass suites 1 to N and fail all later ones; anything else ends with exit code 1. Of phase 0, the gateway of a
+plugin, the grid shows how many sentences of suite 1 it keeps.
   --markdown   the grid as the Markdown table of README.md; progress goes to stderr
   --help       this text`;
 
@@ -24,7 +25,7 @@ async function main(): Promise<void> {
 
 async function climb(markdown: boolean): Promise<void> {
   const { cells, problems } = await climbLadder(
-    listPairs(listPhases()),
+    listLadderPairs(listPhaseFolders()),
     markdown ? console.error : console.log,
   );
   console.log(markdown ? formatMarkdown(cells) : `\n${formatGrid(cells)}\n`);

@@ -3,7 +3,7 @@ import type { GitObject } from '../kit/history/git-objects.ts';
 import { buildHistory, listIds, type TaggedPhase, tagger } from '../kit/history/phase-history.ts';
 import { git } from '../repository/git.ts';
 import { readLock } from '../repository/phase-hash.ts';
-import { listPhases } from '../repository/phases.ts';
+import { listPhaseFolders } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
 import { refuseWords } from '../terminal/option-values.ts';
@@ -11,9 +11,10 @@ import { toText } from '../terminal/table.ts';
 
 const usage = `npm run tags
 
-Makes a linear history of the phases: the annotated tags phase-1, phase-2 … Each tag holds its phase as a project of its
-own, the same files that npm run export writes. The ids are the same in every clone; phases/phases.lock.json records
-them. Branches, the working tree, and tags of these names that this command did not make are not changed.
+Makes a linear history of the phases, the annotated tags phase-1, phase-2 …, and phase-0 beside it. Each tag holds its
+phase as a project of its own, the same files that npm run export writes. The ids are the same in every clone;
+phases/phases.lock.json records them. Branches, the working tree, and tags of these names that this command did not make
+are not changed.
   --help   this text`;
 
 /** What to do with one tag. */
@@ -32,7 +33,7 @@ await runCommand(() => {
 });
 
 function makeTags(): string {
-  const history = buildHistory(listPhases());
+  const history = buildHistory(listPhaseFolders());
   refuseUnrecorded(history);
   refuseOtherFormats();
   const plans = history.map(planTag);

@@ -1,9 +1,12 @@
 import { join } from 'node:path';
 import { type Counts, type ProjectOutcome, runProjects, sum } from '../process/vitest.ts';
-import { listPairs, type Pair } from '../repository/pairs.ts';
+import { listLadderPairs, type Pair } from '../repository/pairs.ts';
 import { readText } from '../repository/phase-files.ts';
-import { listPhases, root } from '../repository/phases.ts';
-import { type Cell, findDifference, formatMarkdown } from './grid.ts';
+import { listPhaseFolders, root } from '../repository/phases.ts';
+import { type Cell, findDifference, formatMarkdown, readKept } from './grid.ts';
+
+// Whether phase 0 keeps a sentence can depend on timing, and on what crashed before it.
+const keptTolerance = 12;
 
 /** The result of running suites against phases. */
 export interface Climb {
@@ -19,7 +22,7 @@ export async function climbLadder(pairs: Pair[], print: (line: string) => void):
   const { cells, outcomes } = await runPairs(pairs, print);
   const expected = new Set(pairs.filter(({ mustPass }) => !mustPass).map(({ project }) => project));
   const judged = [...outcomes].filter(([project]) => !expected.has(project)).map(([, outcome]) => outcome);
-  const stale = pairs.length === listPairs(listPhases()).length ? checkReadme(cells) : [];
+  const stale = pairs.length === listLadderPairs(listPhaseFolders()).length ? checkReadme(cells) : [];
   const checks = {
     passed: cells.filter((cell) => !cell.mustPass && !findDifference(cell)).length,
     // The failed tests of a pair that must pass are counted already.
@@ -53,6 +56,13 @@ export async function runPairs(
 /** Compares the grid in README.md, which holds the counts of a run without skipped tests. */
 function checkReadme(cells: Cell[]): string[] {
   if (cells.some(({ counts, mustPass }) => mustPass && (counts.skipped > 0 || counts.failed > 0))) return [];
-  if (readText(join(root, 'README.md')).includes(formatMarkdown(cells))) return [];
+  const readme = readText(join(root, 'README.md'));
+  const kept = readKept(readme);
+  const shown = cells.map((cell) =>
+    cell.phase.number === 0 && Math.abs(cell.counts.passed - kept) <= keptTolerance
+      ? { ...cell, counts: { ...cell.counts, passed: kept } }
+      : cell,
+  );
+  if (readme.includes(formatMarkdown(shown))) return [];
   return ['README.md has a different grid. Replace it with the output of "npm run ladder -- --markdown".'];
 }

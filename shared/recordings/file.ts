@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import type { StartServices } from '../repository/demo-ports.ts';
 import { readText } from '../repository/phase-files.ts';
-import { findPhase, root } from '../repository/phases.ts';
+import { findPhaseFolder, root } from '../repository/phases.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { agree } from './agreement.ts';
 import { findRecordings, type Recording, writeRecordings } from './blocks.ts';
@@ -72,7 +72,7 @@ async function rerun(
     }
     return differences;
   };
-  if (phase !== undefined) return withGateway(findPhase(phase), startServices, runAll);
+  if (phase !== undefined) return withGateway(findPhaseFolder(phase), startServices, runAll);
   if (commands.some(({ command }) => command.startsWith('curl '))) {
     throw new CliError('Name the phase that curl calls above the block: <!-- recorded against phase 1 -->');
   }

@@ -7,7 +7,7 @@ export interface Pair {
   suite: number;
   /** The vitest project that runs it: 'phase-3/suite-1'. */
   project: string;
-  /** True for the suites up to the own one of the phase. The suite of a later phase must fail. */
+  /** True for the suites up to the own one of the phase. The suite of a later phase must fail; of phase 0 nothing is due. */
   mustPass: boolean;
 }
 
@@ -21,6 +21,13 @@ export function listPairs(phases: Phase[], suites = phases, nameOf = nameRow): P
       mustPass: suite <= phase.number,
     })),
   );
+}
+
+/** All pairs of the ladder: suite 1 against phase 0, to count what it keeps, then every suite against every phase. */
+export function listLadderPairs(folders: Phase[]): Pair[] {
+  const zero = folders.filter(({ number }) => number === 0);
+  const phases = folders.filter(({ number }) => number > 0);
+  return [...listPairs(zero, phases.slice(0, 1)), ...listPairs(phases)];
 }
 
 /** The pairs that change most often: every suite against the phase that adds it, and against the newest phase. */

@@ -5,8 +5,16 @@ const key = '-H "X-API-Key: demo-mobile-app-key"';
 // curl expands [1-7] itself, in every shell.
 const statusOnly = `-s -o ${devNull} -w "%{http_code}\\n"`;
 
-/** Three example calls per phase. A later phase without examples gets the last ones. */
+/** Three example calls per phase, beginning with phase 0. A later phase without examples gets the last ones. */
 const tries: Array<(url: string, orders: string, admin: string) => Array<[what: string, command: string]>> = [
+  (url, orders) => [
+    ['the inventory, through the gateway', `curl ${url}/api/inventory`],
+    [
+      'one answer of orders will announce a trailer, which is harmless',
+      `curl ${orders}/_faults -d fault=trailer -d times=1`,
+    ],
+    ['an HTTP/1.0 client asks for it: this kills the gateway', `curl -i --http1.0 ${url}/api/orders/1`],
+  ],
   (url) => [
     ['the inventory, through the gateway', `curl ${url}/api/inventory`],
     ['the request that the orders service gets', `curl "${url}/api/orders/echo?x=1"`],
@@ -66,7 +74,7 @@ export function greet(
   if (phase.number >= 2 && !config) facts.push('keys      demo-mobile-app-key  demo-partner-web-key');
   if (phase.number >= 3) facts.push(`Redis     ${describeRedis(process.env.REDIS_URL)}`);
 
-  const demo = tries[phase.number - 1] ?? tries.at(-1);
+  const demo = tries[phase.number] ?? tries.at(-1);
   // The routes of the user's own config are not known here.
   const calls =
     config || !demo ? [['the health check', `curl -i ${url}/health`]] : demo(url, orders, admins[0] ?? '');

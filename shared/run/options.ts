@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type DemoPorts, defaultPorts } from '../repository/demo-ports.ts';
-import { findPhase, listPhases, type Phase } from '../repository/phases.ts';
+import { findPhaseFolder, listPhaseFolders, type Phase } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { readNumber, readPort, refuseWords } from '../terminal/option-values.ts';
@@ -59,7 +59,7 @@ REDIS_URL and LOG_LEVEL are passed to the gateway; this command sets its ports, 
 const usage = `Runs a phase of the gateway with the demo services.
 
   npm start -- [options]            the newest phase
-  npm run phase:N -- [options]      phase ${listPhases()
+  npm run phase:N -- [options]      phase ${listPhaseFolders()
     .map(({ number }) => number)
     .join(', ')}
 
@@ -73,7 +73,7 @@ export function readRunOptions(): RunOptions | undefined {
     return undefined;
   }
   const [word, ...extra] = positionals;
-  const phase = findPhase(word);
+  const phase = findPhaseFolder(word);
   refuseWords(usage, extra);
   return toRunOptions(phase, values);
 }

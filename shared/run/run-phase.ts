@@ -9,13 +9,14 @@ import { CliError } from '../terminal/cli-error.ts';
 import { greet } from './greeting.ts';
 import { prettifyLine } from './log.ts';
 import type { RunOptions } from './options.ts';
+import { restartAfterCrash } from './restart.ts';
 
 // One Ctrl-C may arrive several times: from the terminal, from npm and from tsx. Within this time they count as one.
 const sameCtrlCMs = 500;
 
 /**
- * Runs the services and gateways until a signal comes or a gateway ends; resolves with the exit code. `greeting` returns
- * the text to print when the gateways are ready.
+ * Runs the services and gateways until a signal comes or a gateway ends; resolves with the exit code. A gateway of phase 0
+ * is started again when it crashes. `greeting` returns the text to print when the gateways are ready.
  */
 export async function runPhase(
   options: RunOptions,
@@ -39,7 +40,10 @@ export async function runPhase(
     const template = options.config ?? join(options.phase.folder, 'gateway.json');
     const config = await redirectConfig(template, servicePorts, folder);
     for (const [i, port] of ports.entries()) {
-      gateways.push(startOne(options, { port, adminPort: adminPorts[i] ?? 0 }, { config, template }));
+      const start = (onError?: (line: string) => void) =>
+        startOne(options, { port, adminPort: adminPorts[i] ?? 0 }, { config, template }, onError);
+      // The README of phase 0 shows how to crash it.
+      gateways.push(options.phase.number === 0 ? restartAfterCrash(start, console.error) : start());
     }
 
     const ended = gateways.map(async ({ url, ended }) => ({ url, code: await ended }));
@@ -67,12 +71,16 @@ function startOne(
   { phase, instances, json }: RunOptions,
   ports: GatewayPorts,
   { config, template }: { config: string; template: string },
+  onError: (line: string) => void = () => {},
 ): GatewayProcess {
   const prefix = instances > 1 ? `${ports.port} ` : '';
   return startPhase(phase, ports, config, {
     onLog: (line) => process.stdout.write(json ? `${line}\n` : `${prefix}${prettifyLine(line)}\n`),
     // With other ports the gateway reads a copy. Its messages are about the file that the user can mend.
-    onError: (line) => process.stderr.write(`${prefix}${line.replaceAll(config, template)}\n`),
+    onError: (line) => {
+      process.stderr.write(`${prefix}${line.replaceAll(config, template)}\n`);
+      onError(line);
+    },
   });
 }
 

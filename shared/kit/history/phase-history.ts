@@ -18,14 +18,21 @@ export interface TaggedPhase {
 /** The tagger of these tags. The domain .invalid is reserved (RFC 2606), so the kit recognises its own tags by it. */
 export const tagger = { name: 'Phased Gateway', email: 'phases@gateway.invalid' };
 
-// Fixed dates, so that the ids are the same in every clone: 2026-01-01, and one more day for each phase.
+// Fixed dates, so that the ids are the same in every clone: 2026-01-01 for phase 1, and one more day for each later phase.
 const firstSeconds = Date.UTC(2026, 0, 1) / 1000;
 const daySeconds = 86_400;
 
-/** The phases as a linear history. The ids depend only on contents, names and dates, not on the repository. */
+/**
+ * The phases as a linear history, and phase 0 as a commit of its own beside it. The ids depend only on contents, names and
+ * dates, not on the repository.
+ */
 export function buildHistory(phases: Phase[]): TaggedPhase[] {
   const history: TaggedPhase[] = [];
-  for (const phase of phases) history.push(buildTaggedPhase(phase, history.at(-1)?.commit));
+  for (const phase of phases) {
+    const before = history.at(-1);
+    // No phase continues phase 0.
+    history.push(buildTaggedPhase(phase, before?.phase.number === 0 ? undefined : before?.commit));
+  }
   return history;
 }
 

@@ -30,7 +30,7 @@ const variables: Record<string, Variable> = {
 };
 
 // Sections about this repository, which do not apply to the project.
-const leftOut = /^(?:Try it|What changed)/;
+const leftOut = /^(?:Try it|What changed|Ten ways)/;
 
 /** The README of a phase as a project of its own, with the sections of the phase's README that also apply to it. */
 export function writeReadme(phase: Phase, files: Map<string, string>, scripts: string[]): string {
@@ -49,10 +49,13 @@ export function writeReadme(phase: Phase, files: Map<string, string>, scripts: s
   return `${tidy(parts.join('\n\n'), scripts)}\n`;
 }
 
-/** The environment variables that the code reads, as its schema names them. */
+/** The environment variables that the code reads: those of its schema, or, in phase 0, those of its only file. */
 export function findVariables(files: Map<string, string>): string[] {
-  const config = files.get('config.ts') ?? '';
-  return [...config.matchAll(/^ +([A-Z][A-Z_]+): z\b/gm)].map((match) => match[1] ?? '');
+  const config = files.get('config.ts');
+  if (config !== undefined)
+    return [...config.matchAll(/^ +([A-Z][A-Z_]+): z\b/gm)].map((match) => match[1] ?? '');
+  const [, names = ''] = /^const \{ (.+) \} = process\.env;$/m.exec(files.get('server.ts') ?? '') ?? [];
+  return names.split(', ');
 }
 
 function startSection(files: Map<string, string>, scripts: string[]): string {
