@@ -136,7 +136,6 @@ describe.concurrent('phase 0', () => {
   test.for([
     ['learn', '0'],
     ['propagate', '0', 'gateway.ts'],
-    ['verify', '0', '--cmd', 'node x.js'],
     ['test-phase', '0'],
   ])('has nothing for %s', async ([command = '', ...words], { expect }) => {
     const { code, stderr } = await makeSandbox(withZero).run(command, words);
