@@ -11,8 +11,9 @@ import { direct, phase } from '../shared/bench/subjects.ts';
 import { prepareSurroundings } from '../shared/bench/surroundings.ts';
 import { tabulate } from '../shared/bench/tables.ts';
 import { median, noise, quantile, ratios, summariseValues } from '../shared/metrics/statistics.ts';
+import { scratch } from '../shared/process/bench-process.ts';
 import { parsePsTime } from '../shared/process/cpu.ts';
-import { onPath, scratch } from '../shared/process/programs.ts';
+import { onPath } from '../shared/process/on-path.ts';
 import { toMarkdown, toText } from '../shared/terminal/table.ts';
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

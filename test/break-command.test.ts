@@ -26,9 +26,9 @@ const hide = (phase: string, hidden: string) =>
 
 /** Starts the command and waits until it has printed everything. */
 async function start(words: string[], env: NodeJS.ProcessEnv = {}) {
-  const script = ['--import', 'tsx', 'shared/cli/break.ts', ...words, ...anyPorts];
+  const script = [process.execPath, '--import', 'tsx', 'shared/cli/break.ts', ...words, ...anyPorts];
   const plain = { REDIS_URL: '', NO_COLOR: '1', FORCE_COLOR: undefined, ...env };
-  const { child, ended, stdout, output } = startProcess(process.execPath, script, plain, sandbox.folder);
+  const { child, ended, stdout, output } = startProcess(script, plain, sandbox.folder);
   await expect.poll(() => child.exitCode !== null || stdout().includes('--reveal'), patience).toBe(true);
   expect(child.exitCode, output()).toBeNull();
   const [, url = ''] = /gateway +(http\S+)/.exec(stdout()) ?? [];

@@ -10,7 +10,7 @@ import { increases, ScrapeWindow } from '../shared/dashboard/scrape-window.ts';
 import { type Summary, summarise } from '../shared/dashboard/summary.ts';
 import { parseSamples } from '../shared/metrics/prometheus-text.ts';
 import { histogramQuantile } from '../shared/metrics/statistics.ts';
-import { freePort } from '../shared/process/free-port.ts';
+import { freePort } from '../shared/process/ports.ts';
 import { root } from '../shared/repository/phases.ts';
 
 const plain: Paint = { bold: (text) => text, red: (text) => text, green: (text) => text };

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import net from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { findPorts } from '../shared/process/consecutive-ports.ts';
+import { findPorts } from '../shared/process/ports.ts';
 import { everything, makeSandbox, type Sandbox } from './support/sandbox.ts';
 
 interface Examination {

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { findProblem, formatKillTable } from '../shared/mutants/kill-table.ts';
 import { listMutants, type Mutant, parseMutant, plant } from '../shared/mutants/mutant.ts';
 import { makeMutantsFolder } from '../shared/mutants/mutants-folder.ts';
-import { type Finding, judgeMutant } from '../shared/mutants/verdict.ts';
+import { judgeMutant, type SentenceResult } from '../shared/mutants/verdict.ts';
 import { readPhaseFiles } from '../shared/repository/phase-files.ts';
 import { listPhases, type Phase, root } from '../shared/repository/phases.ts';
 import { checkTypes } from '../shared/repository/type-check.ts';
@@ -132,7 +132,11 @@ describe('the verdict', () => {
     may: [{ file: '1-a', test: 'by chance' }],
     diff: '',
   };
-  const finding = (name: string, state: Finding['state'] = 'failed', file = '1-a'): Finding => ({
+  const finding = (
+    name: string,
+    state: SentenceResult['state'] = 'failed',
+    file = '1-a',
+  ): SentenceResult => ({
     file,
     test: name,
     state,
@@ -143,7 +147,7 @@ describe('the verdict', () => {
     finding('a number of values'),
     finding('a pair of values', 'passed'),
   ];
-  const judged = (findings: Finding[]) => {
+  const judged = (findings: SentenceResult[]) => {
     const { outcome, caught, missed, unexpected } = judgeMutant(mutant, findings);
     return {
       outcome,
@@ -181,7 +185,7 @@ describe('the verdict', () => {
     ],
     ['a sentence is not there any more', named.slice(1), ['exactly this (one)'], []],
   ])('differs when %s', (_, findings, missed, unexpected) => {
-    expect(judged(findings as Finding[])).toMatchObject({ outcome: 'differs', missed, unexpected });
+    expect(judged(findings as SentenceResult[])).toMatchObject({ outcome: 'differs', missed, unexpected });
   });
 
   test('asks only for sentences that can be tried here', () => {
@@ -209,7 +213,7 @@ describe('the verdict', () => {
     expect(findProblem(judgeMutant(mutant, [finding('another', 'passed')]))).toMatch(
       /^3-third\/a-name survived: .*hole.*\nNext: add a sentence to shared\/contract\/3-\*\.test\.ts .* It breaks\.$/,
     );
-    expect(findProblem(judgeMutant(mutant, [named[1] as Finding, finding('another')]))).toBe(
+    expect(findProblem(judgeMutant(mutant, [named[1] as SentenceResult, finding('another')]))).toBe(
       `3-third/a-name fails other sentences than its patch names.
   does not fail: 1-a: exactly this (one)
   fails too: 1-a: another

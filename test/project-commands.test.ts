@@ -1,5 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,12 +8,15 @@ import { buildHistory, listIds } from '../shared/kit/history/phase-history.ts';
 import { buildProject } from '../shared/kit/project/files.ts';
 import type { Lockfile } from '../shared/kit/project/lockfile.ts';
 import { findVariables } from '../shared/kit/project/readme.ts';
-import { findPorts } from '../shared/process/consecutive-ports.ts';
+import { isHealthy } from '../shared/process/ask.ts';
+import { findPorts } from '../shared/process/ports.ts';
+import { becomesReady } from '../shared/process/program.ts';
 import { findImports, packageOf } from '../shared/repository/imports.ts';
 import { readPhaseFiles, readText } from '../shared/repository/phase-files.ts';
 import { readLock } from '../shared/repository/phase-hash.ts';
 import { listPhaseFolders, type Phase, root } from '../shared/repository/phases.ts';
 import { findScripts } from './support/document.ts';
+import { startProcess } from './support/processes.ts';
 import { everything, makeSandbox, openSandbox, type Sandbox } from './support/sandbox.ts';
 
 const phases = listPhaseFolders();
@@ -288,35 +290,10 @@ function parents(path: string): string[] {
 /** Starts the project in a folder as `npm start` does, and stops it when GET /health answers 200. */
 async function expectStart(folder: string): Promise<void> {
   const [port = 0, adminPort = 0] = await findPorts(0, 2);
-  const child = spawn(process.execPath, ['--import', 'tsx', 'server.ts'], {
-    cwd: folder,
-    env: {
-      ...process.env,
-      PORT: String(port),
-      ADMIN_PORT: String(adminPort),
-      GATEWAY_CONFIG: '',
-      REDIS_URL: '',
-    },
-  });
-  let said = '';
-  child.stdout.on('data', (text) => {
-    said += text;
-  });
-  child.stderr.on('data', (text) => {
-    said += text;
-  });
-  const over = once(child, 'close');
-  const health = () =>
-    fetch(`http://127.0.0.1:${port}/health`).then(
-      (answer) => answer.status,
-      () => 0,
-    );
-  try {
-    await expect
-      .poll(async () => (child.exitCode === null ? health() : said), { timeout: 25_000, interval: 50 })
-      .toBe(200);
-  } finally {
-    child.kill('SIGKILL');
-    await over;
-  }
+  const env = { PORT: String(port), ADMIN_PORT: String(adminPort), GATEWAY_CONFIG: '', REDIS_URL: '' };
+  const running = startProcess([process.execPath, '--import', 'tsx', 'server.ts'], env, folder);
+  const isReady = await becomesReady(running, () => isHealthy(port), 25_000);
+  running.child.kill('SIGKILL');
+  await running.ended;
+  expect(isReady, running.output()).toBe(true);
 }

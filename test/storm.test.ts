@@ -3,16 +3,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { scratch } from '../shared/process/programs.ts';
+import { scratch } from '../shared/process/bench-process.ts';
 import { until } from '../shared/process/until.ts';
 import { root } from '../shared/repository/phases.ts';
 import { storms } from '../shared/storm/all-storms.ts';
 import { readHaproxyLine, readNginxLine } from '../shared/storm/balancers.ts';
 import { lackOfDescriptors } from '../shared/storm/connections.ts';
-import type { Figure, Result, Run } from '../shared/storm/definition.ts';
+import type { Figure, Result, StormRun } from '../shared/storm/definition.ts';
 import { all, atMost, must, none, shown, timed } from '../shared/storm/figures.ts';
 import { figureRows, summaryRows, toPage } from '../shared/storm/report.ts';
-import { hasFailed, judge, judgeStorm } from '../shared/storm/verdict.ts';
+import { hasFailed, judgeFigure, judgeStorm } from '../shared/storm/verdict.ts';
 import { startProcess } from './support/processes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gateway-storm-test-'));
@@ -29,7 +29,7 @@ function result(figures: Figure[], more: Partial<Result> = {}): Result {
   return { name: 'idle', figures, lateness: quiet, notes: [], seconds: 12.3, ...more };
 }
 
-function run(...results: Result[]): Run {
+function run(...results: Result[]): StormRun {
   const machine = { processor: 'some, 2 cores', node: 'v20.19.0' };
   return { date: '2026-11-27T10:00:00Z', quick: false, gateway: 'phase 6-tracing', machine, results };
 }
@@ -46,21 +46,21 @@ describe('a verdict', () => {
     ['a condition that is not met', must('a', 'yes', 'no', false), 'MISS'],
     ['a figure that is only shown', shown('a', '9'), ''],
   ])('%s', (_, figure, verdict) => {
-    expect(judge(figure, quiet)).toBe(verdict);
+    expect(judgeFigure(figure, quiet)).toBe(verdict);
   });
 
   test('a time is not judged when the load process was late, a count is', () => {
     const late = { p99Ms: 15, maxMs: 300 };
-    expect(judge(atMost('a', 1, 2, 'ms', timed(500)), { p99Ms: 30, maxMs: 30 })).toBe('disturbed');
-    expect(judge(atMost('a', 3, 2, 'ms', timed(100)), late)).toBe('disturbed');
-    expect(judge(atMost('a', 3, 2, 'ms', timed(500)), late)).toBe('MISS');
-    expect(judge(none('a', 1), late)).toBe('MISS');
-    expect(judge(atMost('a', 1, 2, 'ms', timed(500)), null)).toBe('pass');
+    expect(judgeFigure(atMost('a', 1, 2, 'ms', timed(500)), { p99Ms: 30, maxMs: 30 })).toBe('disturbed');
+    expect(judgeFigure(atMost('a', 3, 2, 'ms', timed(100)), late)).toBe('disturbed');
+    expect(judgeFigure(atMost('a', 3, 2, 'ms', timed(500)), late)).toBe('MISS');
+    expect(judgeFigure(none('a', 1), late)).toBe('MISS');
+    expect(judgeFigure(atMost('a', 1, 2, 'ms', timed(500)), null)).toBe('pass');
   });
 
   test('the lateness while one figure was measured counts for that figure', () => {
     const figure = atMost('a', 1, 2, 'ms', timed(100, quiet));
-    expect(judge(figure, { p99Ms: 30, maxMs: 300 })).toBe('pass');
+    expect(judgeFigure(figure, { p99Ms: 30, maxMs: 300 })).toBe('pass');
   });
 
   test('the worst figure decides about a storm, and a miss or a missing program in CI about the exit code', () => {
@@ -144,7 +144,7 @@ if (!supported) console.warn('Skipped: npm run storm needs /proc or ps. On Windo
 
 describe.skipIf(!supported)('npm run storm', () => {
   const storm = (options: string[], env: NodeJS.ProcessEnv = {}) =>
-    startProcess(process.execPath, [...command, ...options], { CI: '', ...env });
+    startProcess([process.execPath, ...command, ...options], { CI: '', ...env });
 
   test('names the storms when there is none of that name', async () => {
     const { ended, output } = storm(['--only', 'rain']);
@@ -171,7 +171,7 @@ describe.skipIf(!supported)('npm run storm', () => {
       const [page, figures] = [join(folder, 'page.md'), join(folder, 'figures.json')];
       const { ended, output } = storm(['--quick', '--only', 'idle', '--report-to', page, '--json', figures]);
       const code = await ended;
-      const { results } = JSON.parse(readFileSync(figures, 'utf8')) as Run;
+      const { results } = JSON.parse(readFileSync(figures, 'utf8')) as StormRun;
       expect(
         results.map(({ name }) => name),
         output(),

@@ -1,12 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { scratch, startBenchProcess } from '../process/bench-process.ts';
 import type { Answers } from '../process/load-answers.ts';
-import { onPath, scratch, startBenchProcess } from '../process/programs.ts';
+import { onPath } from '../process/on-path.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { peersFolder, peersInstalled } from './peers.ts';
 
 /** Requests of one kind, sent for `seconds`. */
-export interface Load {
+export interface BenchLoad {
   path: string;
   method: 'GET' | 'POST';
   headers: Record<string, string>;
@@ -29,26 +30,27 @@ export function loadProgram(): 'wrk' | 'autocannon' {
 }
 
 /** Sends the load to all urls at once, with the connections distributed over them. */
-export async function sendLoad(urls: string[], load: Load): Promise<Answers> {
+export async function sendLoad(urls: string[], load: BenchLoad): Promise<Answers> {
   const connections = Math.ceil(load.connections / urls.length);
   return combine(await Promise.all(urls.map((url) => sendToOne(url + load.path, { ...load, connections }))));
 }
 
-async function sendToOne(url: string, load: Load): Promise<Answers> {
+async function sendToOne(url: string, load: BenchLoad): Promise<Answers> {
   const { method, headers, bodyBytes, connections, seconds } = load;
   const fields = Object.entries(headers);
   if (load.rate !== undefined) {
     const script = join(import.meta.dirname, '..', 'process', 'open-loop.ts');
     const order = JSON.stringify({ url, headers, connections, seconds, rate: load.rate });
     return JSON.parse(
-      await startBenchProcess({ command: 'node', args: ['--import', 'tsx', script, order] }).finished,
+      await startBenchProcess({ words: ['node', '--import', 'tsx', script, order] }).finished,
     );
   }
   const common = ['-c', String(connections), '-d', String(seconds)];
   if (loadProgram() === 'wrk') {
     const lua = join(import.meta.dirname, 'wrk.lua');
     const named = fields.flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
-    const args = [
+    const words = [
+      'wrk',
       '-t',
       '1',
       ...common,
@@ -61,7 +63,7 @@ async function sendToOne(url: string, load: Load): Promise<Answers> {
       method,
       String(bodyBytes),
     ];
-    return parseWrk(await startBenchProcess({ command: 'wrk', args }).finished);
+    return parseWrk(await startBenchProcess({ words }).finished);
   }
   const args = [autocannon, '-j', '-n', ...common, '-t', '30', '-m', method];
   for (const [name, value] of fields) args.push('-H', `${name}=${value}`);
@@ -70,7 +72,7 @@ async function sendToOne(url: string, load: Load): Promise<Answers> {
     writeFileSync(file, 'x'.repeat(bodyBytes));
     args.push('-i', file);
   }
-  return parseAutocannon(await startBenchProcess({ command: 'node', args: [...args, url] }).finished);
+  return parseAutocannon(await startBenchProcess({ words: ['node', ...args, url] }).finished);
 }
 
 /** Reads what wrk prints with wrk.lua: the last line is JSON. */

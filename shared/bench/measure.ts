@@ -1,10 +1,10 @@
 import { get } from 'node:http';
+import { type BenchProcess, untilReady } from '../process/bench-process.ts';
 import { cpuMicroseconds, memoryBytes } from '../process/cpu.ts';
 import type { Answers } from '../process/load-answers.ts';
-import { type BenchProcess, becomesReady } from '../process/programs.ts';
-import { type Load, sendLoad } from './load.ts';
+import { type BenchLoad, sendLoad } from './load.ts';
 import type { BenchSubject } from './subjects.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { BenchSurroundings } from './surroundings.ts';
 
 /** One slice of one subject. */
 export interface Slice extends Answers {
@@ -32,12 +32,12 @@ export interface Plan {
   /** How often all subjects are started. The rounds are divided among these generations. */
   generations: number;
   warmUpSeconds: number;
-  load: Load;
+  load: BenchLoad;
 }
 
 interface Target {
   subject: BenchSubject;
-  load: Load;
+  load: BenchLoad;
   running: BenchProcess[];
   urls: string[];
   startMs: number;
@@ -51,7 +51,7 @@ interface Target {
 export async function measure(
   subjects: BenchSubject[],
   plan: Plan,
-  around: Surroundings,
+  around: BenchSurroundings,
   say: (what: string) => void,
   leftOut: (name: string, why: string) => void,
 ): Promise<Measured[]> {
@@ -79,7 +79,7 @@ export async function measure(
 async function measureGeneration(
   subjects: BenchSubject[],
   plan: Plan,
-  around: Surroundings,
+  around: BenchSurroundings,
   say: (what: string) => void,
   leftOut: (name: string, why: string) => void,
 ): Promise<Measured[]> {
@@ -126,8 +126,8 @@ async function measureGeneration(
 
 async function ready(
   subject: BenchSubject,
-  common: Load,
-  around: Surroundings,
+  common: BenchLoad,
+  around: BenchSurroundings,
   started: BenchProcess[],
 ): Promise<Target> {
   const begun = performance.now();
@@ -145,7 +145,7 @@ async function ready(
     // Some refusals begin only after a few requests: failures must open the circuit, or requests must use up the limit.
     const answers = async () => (await statusOf(url + load.path, load)) === status;
     const own = running[i];
-    if (own) await becomesReady(own, answers);
+    if (own) await untilReady(own, answers);
     else if (!(await answers())) throw new Error(`${url}${load.path} does not answer ${status}`);
   }
   return {
@@ -158,7 +158,7 @@ async function ready(
   };
 }
 
-function statusOf(url: string, { headers, method }: Load): Promise<number> {
+function statusOf(url: string, { headers, method }: BenchLoad): Promise<number> {
   return new Promise((resolve, reject) => {
     const request = get(url, { headers, method, agent: false, timeout: 5_000 }, (response) => {
       response.resume();
@@ -169,7 +169,7 @@ function statusOf(url: string, { headers, method }: Load): Promise<number> {
   });
 }
 
-async function slice({ subject, running, urls, load }: Target, { redis }: Surroundings): Promise<Slice> {
+async function slice({ subject, running, urls, load }: Target, { redis }: BenchSurroundings): Promise<Slice> {
   const cpu = () => running.reduce((sum, { pid }) => sum + cpuMicroseconds(pid), 0);
   const redisCpu = () => (redis ? cpuMicroseconds(redis.pid) : 0);
   const [cpuBefore, redisBefore] = [cpu(), redisCpu()];

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { startBenchProcess } from '../process/programs.ts';
+import { startBenchProcess } from '../process/bench-process.ts';
 
 /**
  * The folder of the npm peers, and of echarts, which draws the charts of the report. It has its own package.json, so
@@ -21,7 +21,5 @@ export async function installPeers(): Promise<void> {
   // Start npm by its script: on Windows, npm.cmd cannot be started without a shell.
   const npm = process.env.npm_execpath;
   const args = ['ci', '--prefix', peersFolder, '--ignore-scripts', '--no-audit', '--no-fund'];
-  await startBenchProcess(
-    npm ? { command: process.execPath, args: [npm, ...args] } : { command: 'npm', args },
-  ).finished;
+  await startBenchProcess({ words: [...(npm ? [process.execPath, npm] : ['npm']), ...args] }).finished;
 }

@@ -11,7 +11,7 @@ import { type Found, scenarios } from './scenarios.ts';
 import { tabulate } from './tables.ts';
 
 /** Writes docs/costs.md and its charts, and returns the paths. Needs what installPeers() installs. */
-export function writeReport(results: Results): string[] {
+export function writeCostReport(results: Results): string[] {
   const paint = loadPainter();
   const charts = join(root, 'docs', 'costs');
   rmSync(charts, { recursive: true, force: true });

@@ -1,9 +1,9 @@
 import { arch, cpus, release, totalmem, type } from 'node:os';
 import { ratios } from '../metrics/statistics.ts';
-import { canPin } from '../process/programs.ts';
+import { canPin } from '../process/cores.ts';
 import type { Measured, Slice } from './measure.ts';
 import type { Found } from './scenarios.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { BenchSurroundings } from './surroundings.ts';
 
 /** One run of the benchmark, with every slice it took: what --json writes and --from reads. */
 export interface Results {
@@ -16,7 +16,7 @@ export interface Results {
 }
 
 /** The machine and the programs that the figures depend on. */
-export function describeMachine(around: Surroundings, load: string): Record<string, string> {
+export function describeMachine(around: BenchSurroundings, load: string): Record<string, string> {
   const [processor] = cpus();
   return {
     processor: `${processor?.model.trim() || arch()}, ${cpus().length} cores`,

@@ -1,5 +1,5 @@
 import { summariseValues } from '../metrics/statistics.ts';
-import type { Load } from './load.ts';
+import type { BenchLoad } from './load.ts';
 import { type Measured, measure, type Plan } from './measure.ts';
 import {
   type BenchSubject,
@@ -11,13 +11,13 @@ import {
   peers,
   phase,
 } from './subjects.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { BenchSurroundings } from './surroundings.ts';
 
 /** Subjects that are measured in turn under the same load. */
 export interface Part {
   label: string;
   subjects: BenchSubject[];
-  load?: Partial<Load>;
+  load?: Partial<BenchLoad>;
 }
 
 /** One kind of measurement. `extra` names the additional columns of its table. */
@@ -40,7 +40,7 @@ export interface Scenario {
 export type Column = 'MB/s' | 'start ms' | 'idle MB' | 'Redis µs';
 
 /** A short measurement, for a scenario that needs the maximum rate of its subjects first. */
-export type Trial = (subjects: BenchSubject[], load?: Partial<Load>) => Promise<Measured[]>;
+export type Trial = (subjects: BenchSubject[], load?: Partial<BenchLoad>) => Promise<Measured[]>;
 
 const phases = [1, 2, 3, 4, 5, 6];
 
@@ -274,11 +274,11 @@ export async function runScenario(
   scenario: Scenario,
   { rounds, warmUpSeconds, generations }: Omit<Plan, 'load'>,
   withPeers: boolean,
-  around: Surroundings,
+  around: BenchSurroundings,
   say: (what: string) => void,
   leftOut: (name: string, why: string) => void,
 ): Promise<Found> {
-  const usual: Load = {
+  const usual: BenchLoad = {
     path: '/fast/200',
     method: 'GET',
     headers: {},

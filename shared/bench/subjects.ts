@@ -1,20 +1,23 @@
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from '../process/free-port.ts';
-import { type BenchProcess, GATEWAY_CORE, onPath, scratch, startBenchProcess } from '../process/programs.ts';
+import { type BenchProcess, scratch, startBenchProcess } from '../process/bench-process.ts';
+import { GATEWAY_CORE } from '../process/cores.ts';
+import { gatewayEnv } from '../process/gateway-process.ts';
+import { onPath } from '../process/on-path.ts';
+import { freePort } from '../process/ports.ts';
 import { listPhases } from '../repository/phases.ts';
 import { CliError } from '../terminal/cli-error.ts';
-import type { Load } from './load.ts';
+import type { BenchLoad } from './load.ts';
 import { peersFolder } from './peers.ts';
-import { type Surroundings, startNginx } from './surroundings.ts';
+import { type BenchSurroundings, startBenchNginx } from './surroundings.ts';
 
 /** A program that is measured: how to start it, and its additions to the load of the scenario. */
 export interface BenchSubject {
   readonly name: string;
   /** Starts it. `running` is empty without a gateway, and has one process per instance. */
-  launch(around: Surroundings): Promise<{ running: BenchProcess[]; urls: string[] }>;
-  readonly load?: Partial<Load>;
+  launch(around: BenchSurroundings): Promise<{ running: BenchProcess[]; urls: string[] }>;
+  readonly load?: Partial<BenchLoad>;
   /** The expected status when refusals are measured. Otherwise it is 200, or 204 for POST. */
   readonly status?: number;
 }
@@ -37,7 +40,7 @@ export interface PhaseOptions {
   routes?: number;
   clients?: number;
   instances?: number;
-  load?: Partial<Load>;
+  load?: Partial<BenchLoad>;
   /** A key other than the one in the config, or null for an anonymous client. */
   key?: string | null;
   status?: number;
@@ -58,25 +61,19 @@ export function phase(number: number, options: PhaseOptions = {}): BenchSubject 
       writeFileSync(`${stem}.json`, JSON.stringify(phaseConfig(number, around, options)));
       const env = {
         NODE_ENV: 'production',
-        GATEWAY_CONFIG: `${stem}.json`,
         REDIS_URL: around.redis?.url ?? '',
         LOG_LEVEL: accessLog ? 'info' : 'silent',
-        ADMIN_PORT: '0',
       };
       const running: BenchProcess[] = [];
       const urls: string[] = [];
       for (let i = 0; i < instances; i += 1) {
         const port = await freePort();
-        const args = ['--import', 'tsx', join(folder, 'server.ts')];
-        const place = { HOST: '127.0.0.1', PORT: String(port) };
-        const logFile = `${stem}-${i}.log`;
         running.push(
           startBenchProcess({
-            command: 'node',
-            args,
-            env: { ...env, ...place },
+            words: ['node', '--import', 'tsx', join(folder, 'server.ts')],
+            env: { ...env, ...gatewayEnv({ port, adminPort: 0 }, `${stem}.json`) },
             core: GATEWAY_CORE,
-            logFile,
+            logFile: `${stem}-${i}.log`,
           }),
         );
         urls.push(`http://127.0.0.1:${port}`);
@@ -87,7 +84,7 @@ export function phase(number: number, options: PhaseOptions = {}): BenchSubject 
 }
 
 /** The config has two plain routes. For refusals it also has /open, with a limit of 1, and /dead, whose circuit opens. */
-function phaseConfig(number: number, { fastUrl, nodeUrl }: Surroundings, options: PhaseOptions): object {
+function phaseConfig(number: number, { fastUrl, nodeUrl }: BenchSurroundings, options: PhaseOptions): object {
   const { routes = 2, clients = 1 } = options;
   const service = (url: string) => ({ url, timeoutMs: 30_000 });
   const route = (prefix: string, name: string, access = 'protected') => ({
@@ -133,8 +130,7 @@ function npmPeer(name: string, script: string, env: Record<string, string> = {})
     async launch({ fastUrl, nodeUrl, redis }) {
       const port = await freePort();
       const running = startBenchProcess({
-        command: 'node',
-        args: ['--import', 'tsx', join(peersFolder, script)],
+        words: ['node', '--import', 'tsx', join(peersFolder, script)],
         env: {
           NODE_ENV: 'production',
           PORT: String(port),
@@ -189,7 +185,7 @@ export const nginx: BenchSubject = {
     }`;
     const server = `client_max_body_size 0; ${forward('fast')} ${forward('node')}`;
     const http = `${service('fast', fastUrl)} ${service('node', nodeUrl)}`;
-    const running = startNginx(`gateway-${port}`, port, server, http, GATEWAY_CORE);
+    const running = startBenchNginx(`gateway-${port}`, port, server, http, GATEWAY_CORE);
     return { running: [running], urls: [`http://127.0.0.1:${port}`] };
   },
 };
@@ -222,7 +218,7 @@ ${backend('fast', fastUrl)}
 ${backend('node', nodeUrl)}
 `;
     writeFileSync(file, config);
-    const running = startBenchProcess({ command: 'haproxy', args: ['-db', '-f', file], core: GATEWAY_CORE });
+    const running = startBenchProcess({ words: ['haproxy', '-db', '-f', file], core: GATEWAY_CORE });
     return { running: [running], urls: [`http://127.0.0.1:${port}`] };
   },
 };
@@ -251,8 +247,7 @@ http://127.0.0.1:${port} {
 `;
     writeFileSync(file, config);
     const running = startBenchProcess({
-      command: 'caddy',
-      args: ['run', '--config', file, '--adapter', 'caddyfile'],
+      words: ['caddy', 'run', '--config', file, '--adapter', 'caddyfile'],
       env: { GOMAXPROCS: '1', HOME: scratch, XDG_DATA_HOME: scratch, XDG_CONFIG_HOME: scratch },
       core: GATEWAY_CORE,
     });

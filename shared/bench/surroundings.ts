@@ -1,11 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { freePort } from '../process/free-port.ts';
-import { type BenchProcess, becomesReady, onPath, scratch, startBenchProcess } from '../process/programs.ts';
+import { type BenchProcess, scratch, startBenchProcess, untilReady } from '../process/bench-process.ts';
+import { onPath } from '../process/on-path.ts';
+import { freePort } from '../process/ports.ts';
 
 /** What all subjects share: two services to forward to, and one Redis. */
-export interface Surroundings {
+export interface BenchSurroundings {
   /** Answers GET /200, /1024, /65536 and /10485760 with that many bytes: nginx, or the Node service. */
   fastUrl: string;
   /** The Node service: takes uploads, and answers /slow after 500 ms. */
@@ -18,7 +19,7 @@ export interface Surroundings {
 }
 
 /** Starts the services and Redis. */
-export async function prepareSurroundings(): Promise<Surroundings> {
+export async function prepareSurroundings(): Promise<BenchSurroundings> {
   const node = await startNode();
   const nginx = onPath('nginx') ? await startNginxService() : null;
   const redis = onPath('redis-server') ? await startRedis() : null;
@@ -40,7 +41,7 @@ async function startNode(): Promise<Service> {
   const port = await freePort();
   const script = join(import.meta.dirname, 'bare-upstream.ts');
   const env = { PORT: String(port), NODE_ENV: 'production' };
-  const running = startBenchProcess({ command: 'node', args: ['--import', 'tsx', script], env });
+  const running = startBenchProcess({ words: ['node', '--import', 'tsx', script], env });
   await accepts(port, running);
   return { url: `http://127.0.0.1:${port}`, running };
 }
@@ -54,13 +55,13 @@ async function startNginxService(): Promise<Service> {
   const server = `
     root ${folder};
     location = /200 { default_type text/plain; return 200 "${'x'.repeat(200)}"; }`;
-  const running = startNginx('service', port, server);
+  const running = startBenchNginx('service', port, server);
   await accepts(port, running);
   return { url: `http://127.0.0.1:${port}`, running };
 }
 
 /** Starts an nginx of one process with the given content of its server and http blocks. */
-export function startNginx(
+export function startBenchNginx(
   name: string,
   port: number,
   server: string,
@@ -97,8 +98,7 @@ ${temporary.join('\n')}
 `,
   );
   return startBenchProcess({
-    command: 'nginx',
-    args: ['-p', folder, '-c', file, '-e', 'stderr'],
+    words: ['nginx', '-p', folder, '-c', file, '-e', 'stderr'],
     ...(core === undefined ? {} : { core }),
   });
 }
@@ -107,13 +107,13 @@ async function startRedis(): Promise<Service> {
   const port = await freePort();
   const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', dir: scratch };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const running = startBenchProcess({ command: 'redis-server', args });
+  const running = startBenchProcess({ words: ['redis-server', ...args] });
   await accepts(port, running);
   return { url: `redis://127.0.0.1:${port}`, running };
 }
 
 function accepts(port: number, running: BenchProcess): Promise<void> {
-  return becomesReady(
+  return untilReady(
     running,
     () =>
       new Promise((resolve) => {

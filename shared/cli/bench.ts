@@ -3,12 +3,12 @@ import { relative } from 'node:path';
 import { judgeGoals } from '../bench/goals.ts';
 import { loadProgram } from '../bench/load.ts';
 import { installPeers } from '../bench/peers.ts';
-import { goalRows, noiseSentence, writeReport } from '../bench/report.ts';
+import { goalRows, noiseSentence, writeCostReport } from '../bench/report.ts';
 import { describeMachine, type Results } from '../bench/results.ts';
 import { runScenario, type Scenario, scenarios } from '../bench/scenarios.ts';
 import { prepareSurroundings } from '../bench/surroundings.ts';
 import { tabulate } from '../bench/tables.ts';
-import { leaveGatewayCore } from '../process/programs.ts';
+import { leaveGatewayCore } from '../process/cores.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
 import { toText } from '../terminal/table.ts';
@@ -60,7 +60,7 @@ async function main(): Promise<void> {
     console.log(`Left out of ${scenario}: ${name}: ${why}`);
   if (values.report)
     console.log(
-      `Written: ${writeReport(results)
+      `Written: ${writeCostReport(results)
         .map((file) => relative('', file))
         .join(', ')}`,
     );
@@ -145,4 +145,4 @@ function say(what: string): void {
 }
 
 await runCommand(main);
-process.exit(); // the exit listener in processes.ts kills every process that still runs
+process.exit(); // the exit listener in program.ts kills every process that still runs

@@ -5,9 +5,9 @@ import { parseArgsStringToArgv } from 'string-argv';
 import { watchLateness } from '../process/lateness.ts';
 import { findPhase, root } from '../repository/phases.ts';
 import { storms } from '../storm/all-storms.ts';
-import type { Result, Run, Storm, Surroundings } from '../storm/definition.ts';
-import { type Subject, subjectOf } from '../storm/gateway.ts';
-import { figureRows, summaryRows, writeReport } from '../storm/report.ts';
+import type { Result, Storm, StormRun, StormSurroundings } from '../storm/definition.ts';
+import { type StormSubject, subjectOf } from '../storm/gateway.ts';
+import { figureRows, summaryRows, writeReliabilityReport } from '../storm/report.ts';
 import { hasFailed } from '../storm/verdict.ts';
 import { versionOf } from '../storm/versions.ts';
 import { readArguments } from '../terminal/arguments.ts';
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   const kept = values.from === undefined ? undefined : readRun(values.from);
   const subject = readSubject(values.phase, values.cmd);
   const measured = kept && values.only === undefined ? [] : await runAll(chosen, subject, values.quick);
-  const run: Run = {
+  const run: StormRun = {
     date: new Date().toISOString(),
     quick: values.quick,
     gateway: subject.title,
@@ -68,7 +68,7 @@ async function main(): Promise<void> {
   console.log(`\n${toText(summaryRows(run.results, storms))}`);
   const file = values['report-to'] ?? (values.report ? document : undefined);
   if (file !== undefined) {
-    writeReport(run, storms, resolve(file));
+    writeReliabilityReport(run, storms, resolve(file));
     console.log(`\nWritten: ${file}`);
   }
   if (hasFailed(run.results, process.env.CI === 'true')) process.exitCode = 1;
@@ -83,7 +83,7 @@ function choose(only: string | undefined): Storm[] {
   });
 }
 
-function readSubject(phase: string | undefined, command: string | undefined): Subject {
+function readSubject(phase: string | undefined, command: string | undefined): StormSubject {
   const subject = subjectOf(findPhase(phase));
   if (command === undefined) return subject;
   const words = parseArgsStringToArgv(command);
@@ -92,7 +92,7 @@ function readSubject(phase: string | undefined, command: string | undefined): Su
   return { level: subject.level, title: `\`${command}\``, words, isPhase: false };
 }
 
-function readRun(file: string): Run {
+function readRun(file: string): StormRun {
   try {
     return JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
@@ -107,7 +107,7 @@ function merge(kept: Result[], measured: Result[]): Result[] {
   return all.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
 }
 
-async function runAll(chosen: Storm[], subject: Subject, quick: boolean): Promise<Result[]> {
+async function runAll(chosen: Storm[], subject: StormSubject, quick: boolean): Promise<Result[]> {
   const results: Result[] = [];
   for (const [i, storm] of chosen.entries()) {
     const say = (what: string) => show(`${i + 1} of ${chosen.length} ${storm.name}: ${what}`);
@@ -123,7 +123,7 @@ async function runAll(chosen: Storm[], subject: Subject, quick: boolean): Promis
   return results;
 }
 
-async function runStorm(storm: Storm, around: Surroundings): Promise<Result> {
+async function runStorm(storm: Storm, around: StormSurroundings): Promise<Result> {
   const notRun = storm.lacks(around);
   if (notRun !== undefined)
     return { name: storm.name, figures: [], lateness: null, notes: [], seconds: 0, notRun };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePort } from '../process/free-port.ts';
+import { freePort } from '../process/ports.ts';
 import { type Answer, expectProblem, send } from './harness/client.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';
 import { startUpstream, type Upstream } from './harness/upstream.ts';
@@ -131,7 +131,7 @@ describe('the name of the gateway in Via', () => {
     }
   });
 
-  test.each(['two words', 'a'.repeat(65), 'comma,', 'sl/ash', 'ümlaut'])(
+  test.concurrent.each(['two words', 'a'.repeat(65), 'comma,', 'sl/ash', 'ümlaut'])(
     'cannot be %s: the start fails and names the variable',
     async (bad) => {
       const config = configFor({

@@ -65,7 +65,7 @@ describe('environment', () => {
   });
 });
 
-describe.each([
+describe.concurrent.each([
   ['DRAIN_DELAY_MS', ['soon', '-1', '1.5', '300001']],
   ['KEEP_ALIVE_TIMEOUT_MS', ['long', '999', '1000.5', '86400001']],
 ])('the environment variable %s', (name, values) => {
@@ -86,7 +86,7 @@ describe('a config', () => {
   });
 });
 
-describe('a bad config', () => {
+describe.concurrent('a bad config', () => {
   /** Starts the gateway with it. Expects exit code 1 and one message with these parts, each on its own line. */
   async function expectRefused(
     config: Parameters<typeof startAndFail>[0],

@@ -544,7 +544,7 @@ describe('the log', () => {
   });
 });
 
-describe('the config', () => {
+describe.concurrent('the config', () => {
   const routes = [{ prefix: '/a', service: 'a', access: 'public' as const }];
   const services = { a: { url: 'http://127.0.0.1:9', timeoutMs: 1_000 } };
 

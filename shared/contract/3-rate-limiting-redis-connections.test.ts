@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { describe, expect, test } from 'vitest';
-import { freePort } from '../process/free-port.ts';
+import { freePort } from '../process/ports.ts';
 import { unvouched } from './harness/certificates.ts';
 import { until } from './harness/client.ts';
 import { type FakeRedis, startFakeRedis } from './harness/fake-redis.ts';

@@ -861,7 +861,7 @@ describe('the limit', () => {
   });
 });
 
-describe('the config', () => {
+describe.concurrent('the config', () => {
   const services = { a: { url: 'http://127.0.0.1:9', timeoutMs: 1_000 } };
   const routes = [{ prefix: '/a', service: 'a' }];
 

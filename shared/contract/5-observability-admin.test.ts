@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { freePort } from '../process/free-port.ts';
+import { freePort } from '../process/ports.ts';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { connect, expectProblem, send, sendRaw, until } from './harness/client.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from './harness/gateway.ts';

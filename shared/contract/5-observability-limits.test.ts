@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePort } from '../process/free-port.ts';
+import { freePort } from '../process/ports.ts';
 import { type Admin, startObserved } from './harness/admin.ts';
 import { expectProblem, send } from './harness/client.ts';
 import { configFor, type Gateway } from './harness/gateway.ts';

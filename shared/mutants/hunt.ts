@@ -1,14 +1,13 @@
-import { spawnSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { TestModule } from 'vitest/node';
+import { compile } from '../process/built-phase.ts';
 import { type Breakdown, breakdownsOf, type Fault, testsOf } from '../process/test-results.ts';
 import { runVitest } from '../process/vitest.ts';
-import { root } from '../repository/phases.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { type Mutant, writeMutant } from './mutant.ts';
 import { makeMutantsFolder } from './mutants-folder.ts';
-import { type Finding, judgeMutant, type MutantVerdict } from './verdict.ts';
+import { judgeMutant, type MutantVerdict, type SentenceResult } from './verdict.ts';
 
 // Time limit for a test that hangs because of the mistake.
 const testTimeoutMs = 30_000;
@@ -45,7 +44,10 @@ async function hunt(
   const folder = makeMutantsFolder();
   try {
     for (const mutant of mutants) writeMutant(mutant, join(folder, projectName(mutant)));
-    compile(folder);
+    // One program for all, because the compiler takes longer to start than to compile.
+    const report = compile(folder);
+    if (report !== '')
+      throw new CliError(`A mutant does not compile. Fix its patch in shared/mutants:\n${report}`);
     const projects = mutants.map((mutant) => toProject(mutant, join(folder, projectName(mutant)), all));
     const options = { config: false as const, maxWorkers, projects };
     // Errors outside any file are ignored: a failed test may leave promises behind that are not awaited.
@@ -58,17 +60,6 @@ async function hunt(
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Compiles the folder to JavaScript: a run starts hundreds of gateways, and tsx takes a third of each start. */
-function compile(folder: string): void {
-  const compilerOptions = { noEmit: false, noCheck: true, rewriteRelativeImportExtensions: true };
-  const config = { extends: join(root, 'tsconfig.json'), compilerOptions, include: ['.'] };
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' });
-  if (status !== 0)
-    throw new CliError(`A mutant does not compile. Fix its patch in shared/mutants:\n${stdout}`);
 }
 
 function projectName({ phase, name }: Mutant): string {
@@ -93,9 +84,9 @@ function toProject(mutant: Mutant, folder: string, all: boolean) {
   };
 }
 
-function readFindings(module: TestModule): Finding[] {
+function readFindings(module: TestModule): SentenceResult[] {
   const file = basename(module.moduleId, '.test.ts');
-  const tests = testsOf(module, undefined).map(({ name, state, faults }): Finding => {
+  const tests = testsOf(module, undefined).map(({ name, state, faults }): SentenceResult => {
     const reason = faults.map(describeFault).join('\n');
     return { file, test: name, state: state === 'unreached' ? 'skipped' : state, reason };
   });
@@ -103,7 +94,7 @@ function readFindings(module: TestModule): Finding[] {
 }
 
 /** A hook, a block or a whole file that broke, as a failed test. */
-function toFinding(file: string, { block, fault }: Breakdown): Finding {
+function toFinding(file: string, { block, fault }: Breakdown): SentenceResult {
   const test = [block, 'outside its sentences'].filter(Boolean).join(' > ');
   return { file, test, state: 'failed', reason: describeFault(fault) };
 }

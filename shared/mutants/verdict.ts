@@ -2,7 +2,7 @@ import escapeStringRegexp from 'escape-string-regexp';
 import type { Expectation, Mutant } from './mutant.ts';
 
 /** The result of one test, or of a hook or file around tests. */
-export interface Finding {
+export interface SentenceResult {
   /** A file of shared/contract without its ending. */
   file: string;
   test: string;
@@ -21,11 +21,11 @@ export interface MutantVerdict {
   /** The named tests that did not fail. */
   missed: Expectation[];
   /** What failed although the patch does not name it. */
-  unexpected: Finding[];
+  unexpected: SentenceResult[];
 }
 
 /** Compares the failed tests with those that the patch names. Exactly these must fail. */
-export function judgeMutant(mutant: Mutant, findings: Finding[]): MutantVerdict {
+export function judgeMutant(mutant: Mutant, findings: SentenceResult[]): MutantVerdict {
   const tries = mutant.fails
     .map((expectation) => ({ expectation, found: findings.filter((it) => isMeant(expectation, it)) }))
     .filter(({ found }) => found.length === 0 || found.some(({ state }) => state !== 'skipped'))
@@ -53,7 +53,7 @@ function outcomeOf(tried: number, failed: number, differences: number): MutantVe
   return failed === 0 ? 'survived' : 'differs';
 }
 
-function isMeant({ file, test }: Expectation, finding: Finding): boolean {
+function isMeant({ file, test }: Expectation, finding: SentenceResult): boolean {
   const pattern = test.split('…').map(escapeStringRegexp).join('.*');
   return file === finding.file && new RegExp(`^${pattern}$`, 's').test(finding.test);
 }

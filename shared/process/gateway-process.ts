@@ -1,12 +1,8 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Phase, root } from '../repository/phases.ts';
-import { ask } from './ask.ts';
+import { isHealthy } from './ask.ts';
+import { becomesReady, type Exit, forEachLine, startProgram } from './program.ts';
 
 const readyMs = 30_000;
 // A gateway stops within DRAIN_DELAY_MS and 13 s. One that runs longer than this is killed.
@@ -31,6 +27,17 @@ export interface GatewayPorts {
   adminPort: number;
 }
 
+/** The environment of a gateway that listens on these ports of 127.0.0.1. */
+export function gatewayEnv({ port, adminPort }: GatewayPorts, configFile: string): Record<string, string> {
+  return {
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    ADMIN_HOST: '127.0.0.1',
+    ADMIN_PORT: String(adminPort),
+    GATEWAY_CONFIG: configFile,
+  };
+}
+
 /** Receives the output of a gateway line by line: `onLog` its stdout, `onError` its stderr. */
 export interface Output {
   onLog(line: string): void;
@@ -43,55 +50,35 @@ export interface Output {
  */
 export function startPhase(
   phase: Phase,
-  { port, adminPort }: GatewayPorts,
+  ports: GatewayPorts,
   configFile: string,
   { onLog, onError }: Output,
   env: Record<string, string> = {},
 ): GatewayProcess {
-  const url = `http://127.0.0.1:${port}`;
-  const child = fork(join(phase.folder, 'server.ts'), {
-    execArgv: ['--import', 'tsx', '--import', followParent],
+  const server = join(phase.folder, 'server.ts');
+  const words = [process.execPath, '--import', 'tsx', '--import', followParent, server];
+  const program = startProgram(words, {
     cwd: root,
-    env: {
-      ...process.env,
-      ...env,
-      PORT: String(port),
-      HOST: '127.0.0.1',
-      ADMIN_PORT: String(adminPort),
-      ADMIN_HOST: '127.0.0.1',
-      GATEWAY_CONFIG: configFile,
-    },
-    silent: true,
+    env: { ...env, ...gatewayEnv(ports, configFile) },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // A process group of its own: Ctrl-C in a terminal then reaches only the run command, which passes it on
     // once. On Windows `detached` would open a console window.
     detached: process.platform !== 'win32',
+    // With a hidden console, Ctrl-C would not reach the gateway on Windows.
+    windowsHide: false,
   });
+  const { child } = program;
   forEachLine(child.stdout, onLog);
   forEachLine(child.stderr, onError);
-  const ended = once(child, 'close').then(([code, signal]) => exitCode(code, signal));
-  let over = false;
-  const end = () => {
-    over = true;
-  };
-  ended.then(end, end);
 
   return {
-    url,
-    ended,
-    async ready() {
-      const deadline = AbortSignal.timeout(readyMs);
-      while (!over && !deadline.aborted) {
-        if ((await ask(port, 'GET', '/health'))?.status === 200) return true;
-        await sleep(50);
-      }
-      return false;
-    },
+    url: `http://127.0.0.1:${ports.port}`,
+    ended: program.ended.then(exitCode),
+    ready: () => becomesReady(program, () => isHealthy(ports.port), readyMs),
     async stop() {
       // Not disconnect(): Node emits no 'close' after it. The callback gets the error if the child has just ended.
       if (child.connected) child.send('stop', () => undefined);
-      const timer = setTimeout(() => child.kill('SIGKILL'), stopMs);
-      await ended;
-      clearTimeout(timer);
+      await program.endsWithin(stopMs);
     },
     kill() {
       child.kill('SIGKILL');
@@ -99,10 +86,6 @@ export function startPhase(
   };
 }
 
-function forEachLine(stream: Readable | null, take: (line: string) => void): void {
-  if (stream) createInterface({ input: stream }).on('line', take);
-}
-
-function exitCode(code: number | null, signal: NodeJS.Signals): number {
-  return code ?? 128 + constants.signals[signal];
+function exitCode({ code, signal }: Exit): number {
+  return code ?? 128 + constants.signals[signal as NodeJS.Signals];
 }

@@ -1,9 +1,8 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
-import { freePort } from './free-port.ts';
-import { until } from './until.ts';
+import { freePort } from './ports.ts';
+import { becomesReady, type Program, startProgram } from './program.ts';
 
 /** A redis-server process. It is killed when this process exits. */
 export interface RedisServer {
@@ -22,18 +21,17 @@ export interface RedisServer {
   close(): Promise<void>;
 }
 
-const processes = new Set<ChildProcess>();
+const readyMs = 10_000;
+const killMs = 5_000;
+const servers = new Set<Program>();
 
-function killAll(): void {
-  for (const child of processes) child.kill('SIGKILL');
+/** Kills every Redis that was started here and waits until all have ended. */
+export async function endEveryRedis(): Promise<void> {
+  await Promise.all([...servers].map(kill));
 }
 
-process.once('exit', killAll);
-
-/** Kills every Redis that was started here and waits until all have exited. */
-export async function endEveryRedis(): Promise<void> {
-  killAll();
-  await until(() => processes.size === 0, 'every redis-server has ended');
+async function kill(server: Program): Promise<void> {
+  await server.stop(killMs, 'SIGKILL');
 }
 
 /** Whether a redis-server binary is on PATH. */
@@ -44,47 +42,34 @@ export function isRedisOnPath(): boolean {
 /** Starts a redis-server without persistence on a free port of 127.0.0.1, with more options of its command line. */
 export async function startRedis(...options: string[]): Promise<RedisServer> {
   const port = await freePort();
-  let child = await launch(port, options);
-  const kill = async () => {
-    if (!processes.has(child)) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
-  };
+  let server = await launch(port, options);
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
-    kill,
-    freeze: () => void child.kill('SIGSTOP'),
-    thaw: () => void child.kill('SIGCONT'),
+    kill: () => kill(server),
+    freeze: () => void server.child.kill('SIGSTOP'),
+    thaw: () => void server.child.kill('SIGCONT'),
     async restart() {
-      await kill();
-      child = await launch(port, options);
+      await kill(server);
+      server = await launch(port, options);
     },
     command: (...args) => command(port, args),
-    close: kill,
+    close: () => kill(server),
   };
 }
 
-async function launch(port: number, more: string[]): Promise<ChildProcess> {
+async function launch(port: number, more: string[]): Promise<Program> {
   const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
   // A replica saves what it gets from its primary, and every Redis loads such a file at its start.
   const file = ['--dir', tmpdir(), '--dbfilename', `redis-${port}.rdb`, '--rdb-del-sync-files', 'yes'];
-  const child = spawn('redis-server', [...options, ...file, ...more], { stdio: 'ignore' });
-  processes.add(child);
-  child.once('exit', () => processes.delete(child));
-  await until(
-    async () => {
-      if (!processes.has(child)) throw new Error(`redis-server on port ${port} ended at once.`);
-      return command(port, ['PING']).then(
-        (reply) => reply === 'PONG',
-        () => false,
-      );
-    },
-    `redis-server answers on port ${port}`,
-    10_000,
-  );
-  return child;
+  const server = startProgram(['redis-server', ...options, ...file, ...more], { stdio: 'ignore' });
+  servers.add(server);
+  const forget = () => void servers.delete(server);
+  server.ended.then(forget, forget);
+  const answers = async () => (await command(port, ['PING'])) === 'PONG';
+  if (await becomesReady(server, answers, readyMs)) return server;
+  const what = server.hasEnded() ? 'ended at once' : `does not answer within ${readyMs} ms`;
+  throw new Error(`redis-server on port ${port} ${what}.`);
 }
 
 function command(port: number, args: string[]): Promise<unknown> {

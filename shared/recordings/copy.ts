@@ -9,6 +9,7 @@ import { runDocumented } from './command.ts';
 export const foreignFolders = [
   'node_modules',
   '.git',
+  '.built',
   '.mutants',
   'workspace',
   'workspace-saves',

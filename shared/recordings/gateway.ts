@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findPorts } from '../process/consecutive-ports.ts';
 import { startPhase } from '../process/gateway-process.ts';
+import { findFourDigitPorts } from '../process/ports.ts';
 import { redirectConfig } from '../repository/demo-config.ts';
 import { defaultPorts, type StartServices } from '../repository/demo-ports.ts';
 import type { Phase } from '../repository/phases.ts';
@@ -21,7 +21,8 @@ export async function withGateway<T>(
   use: (ports: Ports) => Promise<T>,
 ): Promise<T> {
   delete process.env.REDIS_URL; // recordings show the embedded Redis, which is empty at every start
-  const [port = 0, adminPort = 0, inventory = 0, orders = 0] = await findFourDigitPorts();
+  // Four digits, as in the documents: a body that contains a port keeps its Content-Length.
+  const [port = 0, adminPort = 0, inventory = 0, orders = 0] = await findFourDigitPorts(4);
   const folder = await mkdtemp(join(tmpdir(), 'phased-gateway-'));
   const services = await startServices({ inventory, orders });
   const config = await redirectConfig(join(phase.folder, 'gateway.json'), { inventory, orders }, folder);
@@ -43,14 +44,5 @@ export async function withGateway<T>(
     await gateway.stop();
     await services.close();
     await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** Four free ports of four digits, as in the documents: a body that contains a port keeps its Content-Length. */
-async function findFourDigitPorts(): Promise<number[]> {
-  for (;;) {
-    const first = 5000 + Math.floor(Math.random() * 4990);
-    const ports = await findPorts(first, 4).catch(() => undefined);
-    if (ports) return ports;
   }
 }

@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findPorts } from '../process/consecutive-ports.ts';
 import { type GatewayPorts, type GatewayProcess, startPhase } from '../process/gateway-process.ts';
+import { findPorts } from '../process/ports.ts';
 import { redirectConfig } from '../repository/demo-config.ts';
 import type { RunningServices, StartServices } from '../repository/demo-ports.ts';
 import { CliError } from '../terminal/cli-error.ts';

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { isHealthy } from '../process/ask.ts';
 import { memoryBytes } from '../process/cpu.ts';
 import { until } from '../process/until.ts';
 import { kindsOfAbort, oneClient } from './abort-clients.ts';
 import { lackOfDescriptors } from './connections.ts';
 import type { Figure, Storm } from './definition.ts';
 import { atMost, none, shown, timed, withUnit } from './figures.ts';
-import { isHealthy, startGateway, startService } from './gateway.ts';
+import { startStormGateway, startStormService } from './gateway.ts';
 import { countDescriptors, countSeries, usedBytes } from './gateway-state.ts';
 
 const workerCount = 30;
@@ -34,8 +35,8 @@ export const aborts: Storm = {
 
   async run({ subject, quick, say }) {
     const halfMs = quick ? 10_000 : 300_000;
-    const service = await startService();
-    const gateway = await startGateway(subject, {
+    const service = await startStormService();
+    const gateway = await startStormGateway(subject, {
       services: { a: service.url, b: service.url },
       timeoutMs: 500,
       circuitBreaker: { failureThreshold: 5, cooldownMs: 100 },
@@ -52,7 +53,7 @@ export const aborts: Storm = {
       };
       const health = async () => {
         while (performance.now() < end) {
-          if (!(await isHealthy(gateway))) unhealthy += 1;
+          if (!(await isHealthy(gateway.port))) unhealthy += 1;
           await delay(500);
         }
       };

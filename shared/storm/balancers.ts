@@ -1,22 +1,17 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ask } from '../process/ask.ts';
-import { freePort } from '../process/free-port.ts';
-import { type BenchProcess, becomesReady, scratch, startBenchProcess } from '../process/programs.ts';
+import { isHealthy } from '../process/ask.ts';
+import { scratch, startBenchProcess, untilReady } from '../process/bench-process.ts';
+import type { GatewayPorts } from '../process/gateway-process.ts';
+import { freePort } from '../process/ports.ts';
 import { readText } from '../repository/phase-files.ts';
 import { root } from '../repository/phases.ts';
-import type { Program } from './versions.ts';
-
-/** The ports of a gateway behind a balancer. */
-export interface Ports {
-  port: number;
-  adminPort: number;
-}
+import type { StormTool } from './versions.ts';
 
 /** A balancer in front of two gateways. */
 export interface Balancer {
   readonly name: string;
-  readonly program: Program;
+  readonly program: StormTool;
   readonly port: number;
   /** What its log says about a request; undefined when it says nothing. The id is part of the path. */
   explain(id: string): string | undefined;
@@ -34,11 +29,12 @@ const terminations: Record<string, string> = {
 };
 
 /** HAProxy with shared/stack/haproxy.cfg. Only addresses are changed; before phase 5 it checks `/health`. */
-export async function startHaproxy(level: number, gateways: [Ports, Ports]): Promise<Balancer> {
+export async function startHaproxy(level: number, gateways: [GatewayPorts, GatewayPorts]): Promise<Balancer> {
   const [port, healthPort] = [await freePort(), await freePort()];
   const file = join(scratch, `haproxy-${port}.cfg`);
   const logFile = `${file}.log`;
-  const address = ({ port, adminPort }: Ports) => `127.0.0.1:${port} port ${level >= 5 ? adminPort : port}`;
+  const address = ({ port, adminPort }: GatewayPorts) =>
+    `127.0.0.1:${port} port ${level >= 5 ? adminPort : port}`;
   const config = replaceAll(readText(join(root, 'shared', 'stack', 'haproxy.cfg')), [
     ['bind :8080', `bind 127.0.0.1:${port}`],
     ['bind 127.0.0.1:8404', `bind 127.0.0.1:${healthPort}`],
@@ -47,8 +43,8 @@ export async function startHaproxy(level: number, gateways: [Ports, Ports]): Pro
     ...(level >= 5 ? [] : [['uri /ready', 'uri /health'] as [string, string]]),
   ]);
   writeFileSync(file, config);
-  const running = startBenchProcess({ command: 'haproxy', args: ['-db', '-f', file], logFile });
-  await answers(running, healthPort, '/health');
+  const running = startBenchProcess({ words: ['haproxy', '-db', '-f', file], logFile });
+  await untilReady(running, () => isHealthy(healthPort));
   return {
     name: 'HAProxy',
     program: 'haproxy',
@@ -59,7 +55,7 @@ export async function startHaproxy(level: number, gateways: [Ports, Ports]): Pro
 }
 
 /** nginx with a config that does the same, as far as nginx can: it has no health checks. */
-export async function startNginxBalancer(gateways: [Ports, Ports]): Promise<Balancer> {
+export async function startNginxBalancer(gateways: [GatewayPorts, GatewayPorts]): Promise<Balancer> {
   const port = await freePort();
   const folder = join(scratch, `nginx-balancer-${port}`);
   mkdirSync(folder, { recursive: true });
@@ -100,8 +96,8 @@ http {
 }
 `,
   );
-  const running = startBenchProcess({ command: 'nginx', args: ['-p', folder, '-c', file, '-e', errors] });
-  await answers(running, port, '/health');
+  const running = startBenchProcess({ words: ['nginx', '-p', folder, '-c', file, '-e', errors] });
+  await untilReady(running, () => isHealthy(port));
   return {
     name: 'nginx',
     program: 'nginx',
@@ -121,10 +117,6 @@ export function readHaproxyLine(line: string): string | undefined {
 /** What a line of the error log of nginx says about a request: `… *7 recv() failed (…) while …, client: …`. */
 export function readNginxLine(line: string): string | undefined {
   return /\*\d+ (.*?), client: /.exec(line)?.[1];
-}
-
-function answers(running: BenchProcess, port: number, path: string): Promise<void> {
-  return becomesReady(running, async () => (await ask(port, 'GET', path))?.status === 200);
 }
 
 function lineWith(text: string, part: string): string {

@@ -1,5 +1,5 @@
 import type { Lateness } from '../process/lateness.ts';
-import type { Subject } from './gateway.ts';
+import type { StormSubject } from './gateway.ts';
 
 /** One figure of a storm: what must hold, what was measured, and whether it holds. */
 export interface Figure {
@@ -26,8 +26,8 @@ export interface Outcome {
 }
 
 /** What a storm gets. */
-export interface Surroundings {
-  subject: Subject;
+export interface StormSurroundings {
+  subject: StormSubject;
   quick: boolean;
   /** Shows what is being done. */
   say(what: string): void;
@@ -42,8 +42,8 @@ export interface Storm {
   /** What must hold and why, for the document. */
   owed: string;
   /** The reason that it cannot run here, or undefined. */
-  lacks(around: Surroundings): string | undefined;
-  run(around: Surroundings): Promise<Outcome>;
+  lacks(around: StormSurroundings): string | undefined;
+  run(around: StormSurroundings): Promise<Outcome>;
 }
 
 /** The result of one storm in a run. */
@@ -58,7 +58,7 @@ export interface Result {
 }
 
 /** One run of the command: what --json writes and --from reads. */
-export interface Run {
+export interface StormRun {
   date: string;
   quick: boolean;
   /** The gateway, in words. */

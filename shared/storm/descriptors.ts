@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import type net from 'node:net';
-import { ask } from '../process/ask.ts';
+import { isHealthy } from '../process/ask.ts';
 import { until } from '../process/until.ts';
 import { open } from './connections.ts';
 import type { Storm } from './definition.ts';
 import { atMost, must, none, shown, timed } from './figures.ts';
-import { startGateway, startService } from './gateway.ts';
+import { startStormGateway, startStormService } from './gateway.ts';
 import { countDescriptors } from './gateway-state.ts';
 
 const spareDescriptors = 100;
@@ -25,8 +25,8 @@ export const descriptors: Storm = {
       : 'it needs prlimit, which only Linux has (package util-linux)',
 
   async run({ subject, quick, say }) {
-    const service = await startService();
-    const gateway = await startGateway(subject, {
+    const service = await startStormService();
+    const gateway = await startStormGateway(subject, {
       services: { a: service.url },
       circuitBreaker: { failureThreshold: 3, cooldownMs: 30_000 },
     });
@@ -70,7 +70,7 @@ export const descriptors: Storm = {
     over = true;
     for (const socket of sockets) socket.destroy();
     const left = performance.now();
-    const isServed = async () => (await ask(gateway.port, 'GET', '/a/ok', 1_000))?.status === 200;
+    const isServed = () => isHealthy(gateway.port, { path: '/a/ok', timeoutMs: 1_000 });
     const recovered = await until(isServed, 'a request is answered', 10_000).then(
       () => performance.now() - left,
       () => Number.NaN,

@@ -1,13 +1,14 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { parseSamples } from '../metrics/prometheus-text.ts';
+import { isHealthy } from '../process/ask.ts';
 import { memoryBytes } from '../process/cpu.ts';
 import { until } from '../process/until.ts';
-import { type Gateway, isHealthy, memoryFile, type Subject } from './gateway.ts';
+import { memoryFile, type StormGateway, type StormSubject } from './gateway.ts';
 
 const calmMs = 30;
 
 /** Memory in use after a garbage collection for a phase; resident memory for other gateways. */
-export async function usedBytes({ isPhase }: Subject, { pid, port }: Gateway): Promise<number> {
+export async function usedBytes({ isPhase }: StormSubject, { pid, port }: StormGateway): Promise<number> {
   if (!isPhase) return memoryBytes(pid).now;
   const file = memoryFile(port);
   rmSync(file, { force: true });
@@ -24,10 +25,10 @@ export async function usedBytes({ isPhase }: Subject, { pid, port }: Gateway): P
 }
 
 /** Waits until a health check is answered quickly: after many clients have left, the gateway closes their connections first. */
-export async function untilCalm(gateway: Gateway): Promise<void> {
+export async function untilCalm(gateway: StormGateway): Promise<void> {
   const isQuick = async () => {
     const begun = performance.now();
-    return (await isHealthy(gateway)) && performance.now() - begun < calmMs;
+    return (await isHealthy(gateway.port)) && performance.now() - begun < calmMs;
   };
   await until(isQuick, 'a health check is answered quickly', 15_000).catch(() => {}); // a slow machine is no failure
 }
@@ -38,7 +39,7 @@ export function countDescriptors(pid: number): number {
 }
 
 /** The number of series that the gateway shows in /metrics, from phase 5 on. */
-export async function countSeries({ adminPort }: Gateway): Promise<number> {
+export async function countSeries({ adminPort }: StormGateway): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
   return parseSamples(text).length;
 }

@@ -1,12 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ask } from '../process/ask.ts';
-import { freePort } from '../process/free-port.ts';
-import { type BenchProcess, becomesReady, scratch, startBenchProcess } from '../process/programs.ts';
+import { isHealthy } from '../process/ask.ts';
+import { type BenchProcess, scratch, startBenchProcess, untilReady } from '../process/bench-process.ts';
+import { type GatewayPorts, gatewayEnv } from '../process/gateway-process.ts';
+import { freePort } from '../process/ports.ts';
 import type { Phase } from '../repository/phases.ts';
 
 /** The gateway under test. */
-export interface Subject {
+export interface StormSubject {
   /** The phase that it implements. It decides which sections its config gets. */
   level: number;
   /** In words, for the document. */
@@ -17,7 +18,7 @@ export interface Subject {
 }
 
 /** A phase as a subject. */
-export function subjectOf({ number, name, folder }: Phase): Subject {
+export function subjectOf({ number, name, folder }: Phase): StormSubject {
   const words = [
     'node',
     '--expose-gc',
@@ -35,7 +36,7 @@ export function subjectOf({ number, name, folder }: Phase): Subject {
 }
 
 /** The settings of a gateway. Where one is missing, a default applies that limits and refuses nothing. */
-export interface GatewayOptions {
+export interface StormGatewayOptions {
   /** The URLs of the services, by the first segment of their routes. */
   services: Record<string, string>;
   timeoutMs?: number;
@@ -46,15 +47,13 @@ export interface GatewayOptions {
   circuitBreaker?: { failureThreshold: number; cooldownMs: number };
   redisUrl?: string;
   /** The ports of a gateway that is started again. */
-  ports?: { port: number; adminPort: number };
+  ports?: GatewayPorts;
   env?: Record<string, string>;
 }
 
 /** A gateway that runs. */
-export interface Gateway {
+export interface StormGateway extends Readonly<GatewayPorts> {
   readonly url: string;
-  readonly port: number;
-  readonly adminPort: number;
   readonly pid: number;
   /** Resolves when it has ended with 0; rejects otherwise. */
   readonly ended: Promise<unknown>;
@@ -71,68 +70,55 @@ const never = { failureThreshold: 1_000_000, cooldownMs: 30_000 };
 let started = 0;
 
 /** Starts the gateway on free ports and waits until it is ready. */
-export function startGateway(subject: Subject, options: GatewayOptions): Promise<Gateway> {
+export function startStormGateway(
+  subject: StormSubject,
+  options: StormGatewayOptions,
+): Promise<StormGateway> {
   return againWhenInUse(() => start(subject, options));
 }
 
-async function start(subject: Subject, options: GatewayOptions): Promise<Gateway> {
-  const { port, adminPort } = options.ports ?? { port: await freePort(), adminPort: await freePort() };
+async function start(subject: StormSubject, options: StormGatewayOptions): Promise<StormGateway> {
+  const ports = options.ports ?? { port: await freePort(), adminPort: await freePort() };
   const stem = join(scratch, `gateway-${++started}`);
   writeFileSync(`${stem}.json`, JSON.stringify(configOf(subject.level, options)));
   const running = startBenchProcess({
-    command: subject.words[0] as string,
-    args: subject.words.slice(1),
+    words: [...subject.words],
     env: {
       NODE_ENV: 'production',
-      HOST: '127.0.0.1',
-      PORT: String(port),
-      ADMIN_HOST: '127.0.0.1',
-      ADMIN_PORT: String(adminPort),
-      GATEWAY_CONFIG: `${stem}.json`,
+      ...gatewayEnv(ports, `${stem}.json`),
       REDIS_URL: options.redisUrl ?? '',
       LOG_LEVEL: 'warn',
-      STORM_MEMORY_FILE: memoryFile(port),
+      STORM_MEMORY_FILE: memoryFile(ports.port),
       ...options.env,
     },
     logFile: `${stem}.log`,
   });
-  let over = false;
-  const end = () => {
-    over = true;
-  };
-  running.finished.then(end, end);
-  const gateway: Gateway = {
-    url: `http://127.0.0.1:${port}`,
-    port,
-    adminPort,
+  const gateway: StormGateway = {
+    ...ports,
+    url: `http://127.0.0.1:${ports.port}`,
     pid: running.pid,
     ended: running.finished,
-    hasEnded: () => over,
+    hasEnded: running.hasEnded,
     logged: (message) => readFileSync(`${stem}.log`, 'utf8').split(`"msg":"${message}"`).length - 1,
     stop: () => running.stop(),
   };
-  await becomesReady(running, () => isHealthy(gateway));
+  await untilReady(running, () => isHealthy(ports.port));
   return gateway;
 }
 
-/** True when GET /health answers 200. */
-export async function isHealthy({ port }: Gateway): Promise<boolean> {
-  return (await ask(port, 'GET', '/health'))?.status === 200;
-}
-
 /** The service, as a process of its own. */
-export type Service = BenchProcess & { url: string };
+export type StormService = BenchProcess & { url: string };
 
 /** Starts the service and waits until it answers. */
-export function startService(env: Record<string, string> = {}): Promise<Service> {
+export function startStormService(env: Record<string, string> = {}): Promise<StormService> {
   return againWhenInUse(() => launchService(env));
 }
 
-async function launchService(env: Record<string, string>): Promise<Service> {
+async function launchService(env: Record<string, string>): Promise<StormService> {
   const port = await freePort();
-  const args = ['--import', 'tsx', join(import.meta.dirname, 'service.ts')];
-  const running = startBenchProcess({ command: 'node', args, env: { ...env, PORT: String(port) } });
-  await becomesReady(running, async () => (await ask(port, 'GET', '/ok'))?.status === 200);
+  const words = ['node', '--import', 'tsx', join(import.meta.dirname, 'service.ts')];
+  const running = startBenchProcess({ words, env: { ...env, PORT: String(port) } });
+  await untilReady(running, () => isHealthy(port, { path: '/ok' }));
   return { ...running, url: `http://127.0.0.1:${port}` };
 }
 
@@ -149,7 +135,7 @@ export function memoryFile(port: number): string {
   return join(scratch, `memory-${port}`);
 }
 
-function configOf(level: number, options: GatewayOptions): object {
+function configOf(level: number, options: StormGatewayOptions): object {
   const { services, timeoutMs = 30_000, limit, clients = [], whenRedisFails = 'allow' } = options;
   const entries = Object.entries(services);
   return {

@@ -1,9 +1,10 @@
+import { isHealthy } from '../process/ask.ts';
 import { memoryBytes } from '../process/cpu.ts';
 import { worstLateness } from '../process/lateness.ts';
 import { asksHealth, inWaves, lackOfDescriptors, open } from './connections.ts';
 import type { Storm } from './definition.ts';
 import { all, atMost, must, shown, withUnit } from './figures.ts';
-import { isHealthy, startGateway, startService } from './gateway.ts';
+import { startStormGateway, startStormService } from './gateway.ts';
 import { untilCalm, usedBytes } from './gateway-state.ts';
 import { askOthers, figuresOfOthers } from './others.ts';
 
@@ -22,8 +23,8 @@ export const idle: Storm = {
   async run({ subject, quick, say }) {
     const count = countOf(quick);
     const seconds = quick ? 2 : 10;
-    const service = await startService();
-    const gateway = await startGateway(subject, { services: { a: service.url } });
+    const service = await startStormService();
+    const gateway = await startStormGateway(subject, { services: { a: service.url } });
     const others = () => askOthers(`${gateway.url}/a/ok`, seconds);
     say('other clients alone');
     await askOthers(`${gateway.url}/a/ok`, 1); // V8 optimises the gateway here
@@ -39,7 +40,7 @@ export const idle: Storm = {
     const perConnection = (bytes: number) => bytes / count / 1024;
     say('other clients beside them');
     const during = await others();
-    const health = await isHealthy(gateway);
+    const health = await isHealthy(gateway.port);
     const stillServed = await served();
     for (const socket of sockets) socket.destroy();
     say('other clients alone again');

@@ -2,7 +2,7 @@ import { Agent, get } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Figure, Storm } from './definition.ts';
 import { atMost, none, shown } from './figures.ts';
-import { type Gateway, startGateway, startService } from './gateway.ts';
+import { type StormGateway, startStormGateway, startStormService } from './gateway.ts';
 
 const callerCount = 20;
 const idleMs = 1_000;
@@ -21,8 +21,8 @@ export const kept: Storm = {
   async run({ subject, quick, say }) {
     const figures: Figure[] = [];
     const part = async (title: string, env: Record<string, string>, act: typeof waves, limited: boolean) => {
-      const service = await startService(env);
-      const gateway = await startGateway(subject, {
+      const service = await startStormService(env);
+      const gateway = await startStormGateway(subject, {
         services: { a: service.url },
         circuitBreaker: { failureThreshold: 3, cooldownMs: 30_000 },
       });
@@ -51,7 +51,7 @@ export const kept: Storm = {
 };
 
 /** Requests that meet connections which are just being closed. */
-async function waves(gateway: Gateway, _service: number, quick: boolean): Promise<number[]> {
+async function waves(gateway: StormGateway, _service: number, quick: boolean): Promise<number[]> {
   const agent = new Agent({ keepAlive: true });
   const statuses: number[] = [];
   const end = performance.now() + (quick ? 8_000 : 60_000);
@@ -65,7 +65,7 @@ async function waves(gateway: Gateway, _service: number, quick: boolean): Promis
 }
 
 /** Requests without a pause, while the service closes its idle connections. */
-async function redeploys(gateway: Gateway, service: number, quick: boolean): Promise<number[]> {
+async function redeploys(gateway: StormGateway, service: number, quick: boolean): Promise<number[]> {
   const agent = new Agent({ keepAlive: true });
   const statuses: number[] = [];
   const end = performance.now() + (quick ? 5_000 : 20_000);
@@ -86,7 +86,7 @@ async function redeploys(gateway: Gateway, service: number, quick: boolean): Pro
   return statuses;
 }
 
-function ask({ port }: Gateway, agent: Agent): Promise<number> {
+function ask({ port }: StormGateway, agent: Agent): Promise<number> {
   return new Promise((resolve) => {
     const call = get({ host: '127.0.0.1', port, path: '/a/ok', agent }, (answer) => {
       answer.on('error', () => resolve(0));

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
+import { startBenchProcess } from '../process/bench-process.ts';
 import type { Lateness } from '../process/lateness.ts';
 import type { Answers } from '../process/load-answers.ts';
-import { startBenchProcess } from '../process/programs.ts';
 import type { Figure } from './definition.ts';
 import { atMost, none, timed } from './figures.ts';
 
@@ -21,8 +21,8 @@ export async function askOthers(url: string, seconds: number): Promise<Others> {
     seconds: seconds + 1,
     rate: requestsPerSecond,
   };
-  const args = ['--import', 'tsx', script, JSON.stringify(order)];
-  return JSON.parse(await startBenchProcess({ command: 'node', args }).finished);
+  const words = ['node', '--import', 'tsx', script, JSON.stringify(order)];
+  return JSON.parse(await startBenchProcess({ words }).finished);
 }
 
 /**

@@ -1,6 +1,6 @@
 import net, { type AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePort } from '../process/free-port.ts';
+import { freePort } from '../process/ports.ts';
 import { type RedisServer, startRedis } from '../process/redis-process.ts';
 import { until } from '../process/until.ts';
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Lateness, watchLateness, worstLateness } from '../process/lateness.ts';
-import type { Figure, Storm, Surroundings } from './definition.ts';
+import type { Figure, Storm, StormSurroundings } from './definition.ts';
 import { atMost, none, shown, timed } from './figures.ts';
-import { type Gateway, startGateway, startService } from './gateway.ts';
+import { type StormGateway, startStormGateway, startStormService } from './gateway.ts';
 import { limitPerClient, type Round, Rounds } from './limit-rounds.ts';
 import { type Outage, outages, type Servers, startServers } from './redis-outages.ts';
 import { lackOf } from './versions.ts';
@@ -23,7 +23,7 @@ export const redis: Storm = {
   lacks: ({ subject }) => (subject.level < 3 ? 'limits begin with phase 3' : lackOf('redis-server')),
 
   async run(around) {
-    const service = await startService();
+    const service = await startStormService();
     const figures: Figure[] = [];
     const well: Round[] = [];
     const rounds: Round[] = [];
@@ -69,16 +69,16 @@ export const redis: Storm = {
 };
 
 async function startGateways(
-  { subject }: Surroundings,
+  { subject }: StormSurroundings,
   service: string,
   redisUrl: string,
-): Promise<Gateway[]> {
+): Promise<StormGateway[]> {
   const clients = Array.from({ length: clientCount }, (_, i) => ({
     id: `client-${process.pid}-${i}`, // unlike those of another run, whose counters a Redis may have kept
     keySha256: [createHash('sha256').update(`key-${i}`).digest('hex')],
   }));
   const start = (whenRedisFails: 'allow' | 'reject') =>
-    startGateway(subject, {
+    startStormGateway(subject, {
       services: { a: service },
       limit: limitPerClient,
       clients,
@@ -89,7 +89,12 @@ async function startGateways(
 }
 
 /** Sends rounds before, during and after one outage. */
-async function meet(outage: Outage, servers: Servers, gateways: Gateway[], { quick, say }: Surroundings) {
+async function meet(
+  outage: Outage,
+  servers: Servers,
+  gateways: StormGateway[],
+  { quick, say }: StormSurroundings,
+) {
   say(outage.name);
   const rounds = new Rounds(
     gateways.map(({ url }) => url),

@@ -1,14 +1,19 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { toMarkdown } from '../terminal/table.ts';
-import type { Result, Run, Storm } from './definition.ts';
-import { judge, judgeStorm } from './verdict.ts';
+import type { Result, Storm, StormRun } from './definition.ts';
+import { judgeFigure, judgeStorm } from './verdict.ts';
 
 /** The figures of one storm as rows. The first row is the head. */
 export function figureRows({ figures, lateness }: Result): string[][] {
   return [
     ['figure', 'must hold', 'measured', ''],
-    ...figures.map((figure) => [figure.name, figure.must || '–', figure.measured, judge(figure, lateness)]),
+    ...figures.map((figure) => [
+      figure.name,
+      figure.must || '–',
+      figure.measured,
+      judgeFigure(figure, lateness),
+    ]),
   ];
 }
 
@@ -26,13 +31,13 @@ export function summaryRows(results: Result[], storms: Storm[]): string[][] {
 }
 
 /** Writes the document. */
-export function writeReport(run: Run, storms: Storm[], file: string): void {
+export function writeReliabilityReport(run: StormRun, storms: Storm[], file: string): void {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, toPage(run, storms));
 }
 
 /** The document as Markdown. */
-export function toPage({ date, quick, gateway, machine, results }: Run, storms: Storm[]): string {
+export function toPage({ date, quick, gateway, machine, results }: StormRun, storms: Storm[]): string {
   return `${[
     '# What the gateway withstands',
     `This page is generated: \`npm run storm -- --report\`. It was measured on ${date.slice(0, 10)} with ${gateway}.`,

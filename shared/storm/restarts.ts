@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePort } from '../process/free-port.ts';
-import { type Ports, startHaproxy, startNginxBalancer } from './balancers.ts';
+import type { GatewayPorts } from '../process/gateway-process.ts';
+import { freePort } from '../process/ports.ts';
+import { startHaproxy, startNginxBalancer } from './balancers.ts';
 import { Callers, callersPerKind, type Lost } from './callers.ts';
-import type { Figure, Storm, Surroundings } from './definition.ts';
+import type { Figure, Storm, StormSurroundings } from './definition.ts';
 import { all, must, none, shown } from './figures.ts';
-import { type Gateway, startGateway, startService } from './gateway.ts';
+import { type StormGateway, startStormGateway, startStormService } from './gateway.ts';
 import { lackOf } from './versions.ts';
 
 const drainDelayMs = 3_000; // longer than the balancer needs: two failed checks, one per second
@@ -21,15 +22,15 @@ export const restarts: Storm = {
 
   async run({ subject, quick, say }) {
     const rounds = quick ? 3 : 20;
-    const service = await startService();
+    const service = await startStormService();
     const drainDelay = await knowsDrainDelay(subject, service.url);
-    const start = async (ports?: Ports) =>
-      startGateway(subject, {
+    const start = async (ports?: GatewayPorts) =>
+      startStormGateway(subject, {
         services: { a: service.url },
         ports: ports ?? { port: await freePort(), adminPort: await freePort() },
         env: drainDelay ? { DRAIN_DELAY_MS: String(drainDelayMs) } : {},
       });
-    const gateways: [Gateway, Gateway] = [await start(), await start()];
+    const gateways: [StormGateway, StormGateway] = [await start(), await start()];
     const balancers = await Promise.all([
       startHaproxy(subject.level, gateways),
       startNginxBalancer(gateways),
@@ -92,8 +93,8 @@ export const restarts: Storm = {
 };
 
 /** A gateway that knows DRAIN_DELAY_MS does not start with a bad one. */
-async function knowsDrainDelay(subject: Surroundings['subject'], service: string): Promise<boolean> {
-  const start = startGateway(subject, { services: { a: service }, env: { DRAIN_DELAY_MS: 'bad' } });
+async function knowsDrainDelay(subject: StormSurroundings['subject'], service: string): Promise<boolean> {
+  const start = startStormGateway(subject, { services: { a: service }, env: { DRAIN_DELAY_MS: 'bad' } });
   return start.then(
     async (gateway) => {
       await gateway.stop();
@@ -104,7 +105,7 @@ async function knowsDrainDelay(subject: Surroundings['subject'], service: string
 }
 
 /** Sends SIGTERM and waits. False when it ends otherwise than with 0, or does not end. */
-async function endsCleanly(gateway: Gateway): Promise<boolean> {
+async function endsCleanly(gateway: StormGateway): Promise<boolean> {
   process.kill(gateway.pid, 'SIGTERM');
   const ended = gateway.ended.then(
     () => true,

@@ -3,7 +3,7 @@ import { worstLateness } from '../process/lateness.ts';
 import { inWaves, lackOfDescriptors, open } from './connections.ts';
 import type { Storm } from './definition.ts';
 import { none, shown } from './figures.ts';
-import { startGateway, startService } from './gateway.ts';
+import { startStormGateway, startStormService } from './gateway.ts';
 import { countDescriptors, untilCalm } from './gateway-state.ts';
 import { askOthers, figuresOfOthers } from './others.ts';
 
@@ -30,8 +30,8 @@ export const slow: Storm = {
   async run({ subject, quick, say }) {
     const count = countOf(quick);
     const seconds = quick ? 2 : 10;
-    const service = await startService();
-    const gateway = await startGateway(subject, { services: { a: service.url } });
+    const service = await startStormService();
+    const gateway = await startStormGateway(subject, { services: { a: service.url } });
     const others = () => askOthers(`${gateway.url}/a/ok`, seconds);
     say('other clients alone');
     await askOthers(`${gateway.url}/a/ok`, 1); // V8 optimises the gateway here

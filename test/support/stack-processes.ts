@@ -2,9 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { until } from '../../shared/contract/harness/client.ts';
 import { startRedis } from '../../shared/contract/harness/redis.ts';
-import { freePort } from '../../shared/process/free-port.ts';
+import { isHealthy } from '../../shared/process/ask.ts';
+import type { GatewayPorts } from '../../shared/process/gateway-process.ts';
+import { freePort } from '../../shared/process/ports.ts';
+import { becomesReady } from '../../shared/process/program.ts';
 import { readText } from '../../shared/repository/phase-files.ts';
 import { root } from '../../shared/repository/phases.ts';
 import { type DemoServices, startDemoServices } from '../../shared/upstreams/demo-services.ts';
@@ -13,6 +15,7 @@ import { type NewestGateway, startNewestGateway } from './newest-gateway.ts';
 import { startProcess, type TestProcess } from './processes.ts';
 
 const stack = join(root, 'shared', 'stack');
+const readyMs = 20_000;
 const drainDelayMs = compose.services['gateway-1']?.environment?.DRAIN_DELAY_MS;
 
 /** The gateways of docker-compose.yml and their balancer as processes of this machine, on free ports, without Docker. */
@@ -22,7 +25,7 @@ export interface BalancedGateways {
   gateways: [NewestGateway, NewestGateway];
   services: DemoServices;
   /** Starts a gateway in place of one that has ended, on its ports. */
-  restart(ended: NewestGateway): Promise<NewestGateway>;
+  restart(ended: GatewayPorts): Promise<NewestGateway>;
 }
 
 /** The whole stack, with Prometheus. */
@@ -48,12 +51,13 @@ export async function startStack(): Promise<RunningStack> {
     ['scrape_timeout: 4s', 'scrape_timeout: 1s'],
     ['evaluation_interval: 5s', 'evaluation_interval: 1s'],
   ]);
-  const prometheus = startProcess('prometheus', [
+  const prometheus = startProcess([
+    'prometheus',
     `--config.file=${prometheusConfig}`,
     `--storage.tsdb.path=${join(folder, 'series')}`,
     `--web.listen-address=127.0.0.1:${prometheusPort}`,
   ]);
-  await untilWell(prometheus, `http://127.0.0.1:${prometheusPort}/-/ready`, 'Prometheus');
+  await untilWell(prometheus, prometheusPort, '/-/ready', 'Prometheus');
   return { ...balanced, prometheus: `http://127.0.0.1:${prometheusPort}` };
 }
 
@@ -71,8 +75,8 @@ export async function startBalancedGateways(
     ['172.30.99.0/24', '127.0.0.0/8'],
     ...changes,
   ]);
-  const start = (ports: NodeJS.ProcessEnv = {}) =>
-    startNewestGateway(gatewayConfig, { DRAIN_DELAY_MS: drainDelayMs, REDIS_URL: redis.url, ...ports });
+  const start = (ports?: GatewayPorts) =>
+    startNewestGateway(gatewayConfig, { DRAIN_DELAY_MS: drainDelayMs, REDIS_URL: redis.url }, ports);
   const gateways: BalancedGateways['gateways'] = [await start(), await start()];
   const [one, two] = gateways;
 
@@ -83,14 +87,14 @@ export async function startBalancedGateways(
     ['gateway-1:3000', `127.0.0.1:${one.port} port ${one.adminPort}`],
     ['gateway-2:3000', `127.0.0.1:${two.port} port ${two.adminPort}`],
   ]);
-  const balancer = startProcess('haproxy', ['-db', '-f', balancerConfig]);
-  await untilWell(balancer, `http://127.0.0.1:${healthPort}/health`, 'the balancer');
+  const balancer = startProcess(['haproxy', '-db', '-f', balancerConfig]);
+  await untilWell(balancer, healthPort, '/health', 'The balancer');
 
   return {
     balancer: `http://127.0.0.1:${port}`,
     gateways,
     services,
-    restart: (ended) => start({ PORT: String(ended.port), ADMIN_PORT: String(ended.adminPort) }),
+    restart: start,
   };
 }
 
@@ -140,19 +144,7 @@ function replaceAll(text: string, replacements: Replacements): string {
   }, text);
 }
 
-async function untilWell(running: TestProcess, url: string, what: string): Promise<void> {
-  let gone = false;
-  running.child.once('exit', () => {
-    gone = true;
-  });
-  await until(
-    async () => {
-      if (gone) throw new Error(`${what} ended at once:\n${running.output()}`);
-      const answer = await fetch(url).catch(() => undefined);
-      await answer?.body?.cancel();
-      return answer?.status === 200;
-    },
-    `${what} is well`,
-    20_000,
-  );
+async function untilWell(running: TestProcess, port: number, path: string, what: string): Promise<void> {
+  if (await becomesReady(running, () => isHealthy(port, { path }), readyMs)) return;
+  throw new Error(`${what} is not ready:\n${running.output()}`);
 }

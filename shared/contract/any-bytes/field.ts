@@ -1,4 +1,4 @@
-import { freePort } from '../../process/free-port.ts';
+import { freePort } from '../../process/ports.ts';
 import { configFor, type Gateway, level, startGateway } from '../harness/gateway.ts';
 import { talk } from './client.ts';
 import { findFault } from './judge.ts';

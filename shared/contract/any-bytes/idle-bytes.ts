@@ -6,7 +6,7 @@ import { type Connection, connect, until } from '../harness/client.ts';
 import { type Field, Finding, type Lane } from './field.ts';
 import { type Request, requestsOf } from './messages.ts';
 import { idleBytes, keptRequests, type RequestPlan } from './plans.ts';
-import { type Answer, NotHttp, readAnswer, valuesOf } from './readers.ts';
+import { NotHttp, type ReadAnswer, readAnswer, valuesOf } from './readers.ts';
 import { seedOf } from './seeds.ts';
 
 const crowdSize = 300;
@@ -94,7 +94,7 @@ function ask({ lane, client }: Visitor, plan: RequestPlan): Request {
 /** Waits for the answer. It must be that of the service, or 502 if the connection to the service may be lost. */
 async function check(visitor: Visitor, request: Request, mayBeLost: boolean): Promise<void> {
   const { client, lane, at } = visitor;
-  let answer: Answer | undefined;
+  let answer: ReadAnswer | undefined;
   const fail = (fault: string) => {
     throw new Finding(
       [fault],

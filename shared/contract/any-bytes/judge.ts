@@ -1,6 +1,6 @@
 import type { Talk } from './client.ts';
 import type { Request } from './messages.ts';
-import { type Answer, NotHttp, readAnswer, valuesOf } from './readers.ts';
+import { NotHttp, type ReadAnswer, readAnswer, valuesOf } from './readers.ts';
 import type { Service } from './service.ts';
 
 /** What happened on one connection of a client. */
@@ -122,11 +122,11 @@ function endOf(requests: Request[], i: number): number {
   return closing === -1 ? requests.length : closing + 1;
 }
 
-function isProblem({ head }: Answer): boolean {
+function isProblem({ head }: ReadAnswer): boolean {
   return valuesOf(head, 'x-id').length === 0;
 }
 
-function checkInterims({ interims }: Answer, { id, bytes, version, reply }: Request): string | undefined {
+function checkInterims({ interims }: ReadAnswer, { id, bytes, version, reply }: Request): string | undefined {
   const planned = reply.writes.join('');
   for (const { start } of interims) {
     const status = start.slice(9, 12);
@@ -138,7 +138,7 @@ function checkInterims({ interims }: Answer, { id, bytes, version, reply }: Requ
 }
 
 function checkReply(
-  { head, status, body, isComplete }: Answer,
+  { head, status, body, isComplete }: ReadAnswer,
   { id, fate, version, reply }: Request,
   times: number,
   mayBeCut: boolean,

@@ -71,7 +71,7 @@ export function readBody(text: string, at: number, framing: number | 'chunked'):
 }
 
 /** An answer as the client got it. */
-export interface Answer {
+export interface ReadAnswer {
   head: Head;
   status: number;
   /** Interim answers before it. */
@@ -83,7 +83,7 @@ export interface Answer {
 }
 
 /** Reads the answer to a request with this method from `at`; undefined when its header is incomplete. */
-export function readAnswer(text: string, at: number, method: string): Answer | undefined {
+export function readAnswer(text: string, at: number, method: string): ReadAnswer | undefined {
   const interims: Head[] = [];
   let from = at;
   for (;;) {

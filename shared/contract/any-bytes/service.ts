@@ -5,7 +5,7 @@ import type { Request } from './messages.ts';
 import { framingOf, type Head, NotHttp, readBody, readHead, valuesOf } from './readers.ts';
 
 /** What a service has seen of one request. */
-export interface Seen {
+export interface SeenRequest {
   request: Request;
   times: number;
   /** The connection of its client has ended before it, so it must not come any more. */
@@ -27,7 +27,7 @@ export class Service {
   readonly #server: net.Server;
   readonly #sockets = new Set<Socket>();
   /** The requests of the latest cases, by id. */
-  readonly #known = new Map<string, Seen>();
+  readonly #known = new Map<string, SeenRequest>();
   /** What the gateway did wrong. */
   readonly faults: string[] = [];
   /** The bytes on all connections, in order, for the report. */
@@ -68,8 +68,8 @@ export class Service {
     this.traffic.length = 0;
   }
 
-  seen(id: string): Seen {
-    return this.#known.get(id) as Seen;
+  seen(id: string): SeenRequest {
+    return this.#known.get(id) as SeenRequest;
   }
 
   /** Sends bytes on an idle connection, if there is one. */
@@ -85,7 +85,7 @@ export class Service {
   #serve(socket: Socket, connection: number): void {
     this.#sockets.add(socket);
     let text = '';
-    let current: { head: Head; seen: Seen } | undefined;
+    let current: { head: Head; seen: SeenRequest } | undefined;
     let answered: Promise<void> | undefined;
     socket.setEncoding('latin1');
     socket.on('error', () => {});
@@ -131,7 +131,7 @@ export class Service {
     });
   }
 
-  #begin(head: Head): Seen {
+  #begin(head: Head): SeenRequest {
     const [, method, target = ''] = /^(\S+) (\S+) HTTP\/1\.1$/.exec(head.start) ?? [];
     const seen = this.#known.get(/^\/([^/?]+)/.exec(target)?.[1] ?? '');
     if (!seen) throw new NotHttp(`a request that no client sent: ${JSON.stringify(head.start)}`);

@@ -1,19 +1,26 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll } from 'vitest';
-import { freePort } from '../../process/free-port.ts';
+import { isHealthy } from '../../process/ask.ts';
+import { memoryBytes } from '../../process/cpu.ts';
 import { gatewayStarted, type StartedGateway } from '../../process/gateway-started.ts';
+import { freePort } from '../../process/ports.ts';
+import {
+  becomesReady,
+  collectText,
+  type Exit,
+  endEveryProgram,
+  type Program,
+  startProgram,
+} from '../../process/program.ts';
 
 const loopback = '127.0.0.1';
 const startBudgetMs = 25_000;
 const stopBudgetMs = 15_000;
+const healthMs = 1_000;
 
 /** The phase that the gateway under test implements. It decides which sections its config gets. */
 export const level = Number(process.env.GATEWAY_LEVEL ?? '1');
@@ -53,12 +60,6 @@ export function configFor(
   return config;
 }
 
-/** How a process ended. */
-export interface Exit {
-  code: number | null;
-  signal: string | null;
-}
-
 /** A gateway process that is ready. */
 export interface Gateway {
   readonly url: string;
@@ -89,11 +90,7 @@ interface Options {
   through?: string[];
 }
 
-type Child = ChildProcessByStdio<null, Readable, Readable>;
-
-interface Running {
-  readonly child: Child;
-  readonly exited: Promise<Exit>;
+interface Running extends Program {
   stdout(): string;
   stderr(): string;
 }
@@ -101,20 +98,11 @@ interface Running {
 // Gateways that run at the same time cannot all listen on the default ADMIN_PORT.
 const adminPort: Record<string, string> = level >= 5 ? { ADMIN_PORT: '0' } : {};
 
-const survivors = new Set<Child>();
 const folder = mkdtempSync(join(tmpdir(), 'gateway-contract-'));
 let configs = 0;
 
-function killSurvivors(): void {
-  for (const child of survivors) child.kill('SIGKILL');
-}
-
-// afterAll() does not run when the worker is ended early. Without this its gateways would keep running.
-process.once('exit', killSurvivors);
-
 afterAll(async () => {
-  killSurvivors();
-  await Promise.all([...survivors].map((child) => once(child, 'close')));
+  await endEveryProgram();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -134,38 +122,28 @@ export function startGateway(config: GatewayConfig | string, options: Options = 
 async function start(config: GatewayConfig | string, options: Options): Promise<Gateway> {
   const named = options.env?.HOST;
   const asked = options.env?.PORT ?? String(await freePort());
-  if (asked !== '0' && (await isHealthy(loopback, Number(asked))))
+  if (asked !== '0' && (await isHealthy(Number(asked), { timeoutMs: healthMs })))
     throw new Error(`Another process answers on ${loopback}:${asked} before the gateway is started.`);
-  const { child, exited, stdout, stderr } = run(
-    config,
-    { HOST: loopback, ...options.env, PORT: asked },
-    options.through,
-  );
-  // With PORT=0 the port is known only from the log, and so is the address when HOST is a name.
-  const listeningPort = () => (asked === '0' ? portIn(stdout()) : Number(asked));
-  const listeningHost = () => (named === undefined ? loopback : hostIn(stdout()));
+  const running = run(config, { HOST: loopback, ...options.env, PORT: asked }, options.through);
+  const { child, pid, ended: exited, stdout, stderr } = running;
 
-  let gone = false;
-  const end = () => {
-    gone = true;
+  let [host, port] = [loopback, 0];
+  const isReady = () => {
+    // With PORT=0 the port is known only from the log, and so is the address when HOST is a name.
+    port = asked === '0' ? portIn(stdout()) : Number(asked);
+    host = named === undefined ? loopback : hostIn(stdout());
+    return isHealthy(port, { host, timeoutMs: healthMs });
   };
-  exited.then(end, end);
-  const deadline = Date.now() + startBudgetMs;
-  let port = listeningPort();
-  let host = listeningHost();
-  while (!(await isHealthy(host, port))) {
-    if (!gone && Date.now() < deadline) {
-      await sleep(20);
-      port = listeningPort();
-      host = listeningHost();
-      continue;
-    }
-    const what = gone ? 'The gateway ended before it was ready.' : `Not ready after ${startBudgetMs} ms.`;
+  if (!(await becomesReady(running, isReady, startBudgetMs))) {
+    const what = running.hasEnded()
+      ? 'The gateway ended before it was ready.'
+      : `Not ready after ${startBudgetMs} ms.`;
     child.kill('SIGKILL');
     await exited;
     throw new Error(`${what}\n--- stdout\n${stdout()}\n--- stderr\n${stderr()}`);
   }
 
+  const output = child.stdout as Readable;
   let pause = () => {};
   let pausing: NodeJS.Timeout | undefined;
   const log = () => parseLines(stdout());
@@ -173,7 +151,7 @@ async function start(config: GatewayConfig | string, options: Options): Promise<
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     host,
     port,
-    pid: child.pid as number,
+    pid,
     log,
     stdout,
     stderr,
@@ -192,61 +170,55 @@ async function start(config: GatewayConfig | string, options: Options): Promise<
     },
     readSlowly(pauseMs) {
       clearTimeout(pausing);
-      child.stdout.off('data', pause);
+      output.off('data', pause);
       pause = () => {
-        child.stdout.pause();
-        if (pauseMs < Infinity) pausing = setTimeout(() => child.stdout.resume(), pauseMs);
+        output.pause();
+        if (pauseMs < Infinity) pausing = setTimeout(() => output.resume(), pauseMs);
       };
-      child.stdout.on('data', pause);
+      output.on('data', pause);
       pause();
       child.once('exit', () => {
         clearTimeout(pausing);
-        child.stdout.off('data', pause).resume(); // 'close' is not emitted while stdout is paused
+        output.off('data', pause).resume(); // 'close' is not emitted while stdout is paused
       });
     },
     async stop(signal = 'SIGTERM') {
       const begin = performance.now();
-      child.kill(signal);
-      const killer = setTimeout(() => child.kill('SIGKILL'), stopBudgetMs);
-      const exit = await exited;
-      clearTimeout(killer);
+      const exit = await running.stop(stopBudgetMs, signal);
       return { ...exit, ms: performance.now() - begin };
     },
-    rssBytes: () => rssBytes(child.pid as number),
+    rssBytes: async () => memoryBytes(pid).now,
   };
 }
 
+/** What a failed start leaves. */
+interface FailedStart {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+// A start that fails is quick, so a few of them may run at a time: one in each lane.
+const lanes: Array<Promise<unknown>> = [Promise.resolve(), Promise.resolve(), Promise.resolve()];
+let failedStarts = 0;
+
 /** Starts a gateway whose start must fail; throws when it gets ready. A string is the text of the config file. */
-export async function startAndFail(
-  config: GatewayConfig | string,
-  options: Options = {},
-): Promise<{ code: number | null; stdout: string; stderr: string; ms: number }> {
-  const begin = performance.now();
+export function startAndFail(config: GatewayConfig | string, options: Options = {}): Promise<FailedStart> {
+  const lane = failedStarts++ % lanes.length;
+  const failed = (lanes[lane] as Promise<unknown>).then(() => failToStart(config, options));
+  lanes[lane] = failed.catch(() => {});
+  return failed;
+}
+
+async function failToStart(config: GatewayConfig | string, options: Options): Promise<FailedStart> {
   const port = await freePort();
-  const { child, exited, stdout, stderr } = run(
-    config,
-    {
-      HOST: '127.0.0.1',
-      PORT: String(port),
-      ...options.env,
-    },
-    options.through,
-  );
-  const watch = new AbortController();
-  const killer = setTimeout(() => child.kill('SIGKILL'), startBudgetMs);
-  const started = watchHealth(port, watch.signal).then(() => {
-    child.kill('SIGKILL');
-    throw new Error('The gateway became ready, but this start had to fail.');
-  });
-  // When `exited` wins the race, the abort rejects this promise. It must not be an unhandled rejection.
-  started.catch(() => {});
-  try {
-    const { code } = await Promise.race([exited, started]);
-    return { code, stdout: stdout(), stderr: stderr(), ms: performance.now() - begin };
-  } finally {
-    watch.abort();
-    clearTimeout(killer);
-  }
+  const env = { HOST: loopback, PORT: String(port), ...options.env };
+  const running = run(config, env, options.through);
+  const isReady = await becomesReady(running, () => isHealthy(port, { timeoutMs: healthMs }), startBudgetMs);
+  running.child.kill('SIGKILL');
+  if (isReady) throw new Error('The gateway became ready, but this start had to fail.');
+  const { code } = await running.ended;
+  return { code, stdout: running.stdout(), stderr: running.stderr() };
 }
 
 function portIn(stdout: string): number {
@@ -269,32 +241,18 @@ function run(config: GatewayConfig | string, env: Record<string, string>, throug
   const text = typeof config === 'string' ? config : JSON.stringify(config, null, 2);
   writeFileSync(file, text);
 
-  const [command, ...args] = [...through, ...commandLine()] as [string, ...string[]];
-  const child = spawn(command, args, {
-    env: { ...process.env, REDIS_URL: '', LOG_LEVEL: 'info', GATEWAY_CONFIG: file, ...adminPort, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    windowsHide: true,
+  const command = [...through, ...commandLine()];
+  const program = startProgram(command, {
+    env: { REDIS_URL: '', LOG_LEVEL: 'info', GATEWAY_CONFIG: file, ...adminPort, ...env },
   });
-  survivors.add(child);
-
-  const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text: string) => {
-      output[name] += text;
-    });
-  }
-  const exited = new Promise<Exit>((resolve, reject) => {
-    child.once('error', (cause) =>
-      reject(new Error(`GATEWAY_COMMAND could not be run: ${[command, ...args].join(' ')}`, { cause })),
-    );
-    // 'close' is emitted after 'exit', when all output has been read.
-    child.once('close', (code, signal) => resolve({ code, signal }));
+  const ended = program.ended.catch((cause) => {
+    throw new Error(`GATEWAY_COMMAND could not be run: ${command.join(' ')}`, { cause });
   });
-  void exited.catch(() => {}).then(() => survivors.delete(child));
-  const running: Running = { child, exited, stdout: () => output.stdout, stderr: () => output.stderr };
-  const started: StartedGateway = { ...running, command: [command, ...args], env, config: text };
+  ended.catch(() => {}); // a failed start reads it, a running gateway may not
+  const [stdout, stderr] = [collectText(program.child.stdout), collectText(program.child.stderr)];
+  const started: StartedGateway = { child: program.child, command, env, config: text, stdout, stderr };
   gatewayStarted.publish(started);
-  return running;
+  return { ...program, ended, stdout, stderr };
 }
 
 function commandLine(): [string, ...string[]] {
@@ -309,21 +267,6 @@ function commandLine(): [string, ...string[]] {
   return [command as string, ...args];
 }
 
-async function watchHealth(port: number, signal: AbortSignal): Promise<void> {
-  while (!(await isHealthy('127.0.0.1', port))) await sleep(50, undefined, { signal });
-}
-
-function isHealthy(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const request = http.get({ host, port, path: '/health', agent: false, timeout: 1_000 }, (response) => {
-      response.resume();
-      resolve(response.statusCode === 200);
-    });
-    request.on('timeout', () => request.destroy());
-    request.on('error', () => resolve(false));
-  });
-}
-
 function parseLines(text: string): Array<Record<string, unknown>> {
   const complete = text.slice(0, text.lastIndexOf('\n') + 1);
   return complete
@@ -336,15 +279,4 @@ function parseLines(text: string): Array<Record<string, unknown>> {
         return { raw: line };
       }
     });
-}
-
-async function rssBytes(pid: number): Promise<number> {
-  if (process.platform === 'linux') {
-    const status = await readFile(`/proc/${pid}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
-  }
-  const ps = spawn('ps', ['-o', 'rss=', '-p', String(pid)], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let text = '';
-  for await (const chunk of ps.stdout.setEncoding('utf8')) text += chunk;
-  return Number(text.trim()) * 1024;
 }

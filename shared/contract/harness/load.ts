@@ -1,9 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect } from 'vitest';
 import { median } from '../../metrics/statistics.ts';
+import { endEveryProgram, startProgram } from '../../process/program.ts';
 import { answersIn, type Connection, connect, send, until } from './client.ts';
 import type { Gateway } from './gateway.ts';
 
@@ -23,15 +23,11 @@ export interface LoadProcess {
   stop(): Promise<void>;
 }
 
-const processes = new Set<ChildProcess>();
-
-afterAll(() => {
-  for (const child of processes) child.kill('SIGKILL');
-});
+afterAll(endEveryProgram);
 
 export async function startLoadProcess(): Promise<LoadProcess> {
-  const child = fork(join(import.meta.dirname, 'load-process.mjs'), { execArgv: [], stdio: 'inherit' });
-  processes.add(child);
+  const words = [process.execPath, join(import.meta.dirname, 'load-process.mjs')];
+  const { child } = startProgram(words, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const [{ sinkPort }] = (await once(child, 'message')) as [{ sinkPort: number }];
   return {
     sinkUrl: `http://127.0.0.1:${sinkPort}`,

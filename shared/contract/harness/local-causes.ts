@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import type http from 'node:http';
 import net from 'node:net';
+import type { Readable } from 'node:stream';
 import { afterAll } from 'vitest';
+import { endEveryProgram, startProgram } from '../../process/program.ts';
 import { until } from '../../process/until.ts';
 import { type Answer, answersIn, connect, send } from './client.ts';
 import type { Gateway } from './gateway.ts';
@@ -95,11 +97,7 @@ export interface LateService {
   begin(): void;
 }
 
-const late = new Set<ChildProcess>();
-
-afterAll(() => {
-  for (const child of late) child.kill('SIGKILL');
-});
+afterAll(endEveryProgram);
 
 /** Starts a service whose process is paused and whose backlog is full. The kernel drops attempts to connect to it. */
 export async function startLateService(address: string): Promise<LateService> {
@@ -108,9 +106,8 @@ export async function startLateService(address: string): Promise<LateService> {
     server.listen({ port: 0, host: ${JSON.stringify(address)}, backlog: 1 }, () => {
       require('node:fs').writeSync(1, String(server.address().port));
     });`;
-  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-  late.add(child);
-  const [output] = (await once(child.stdout, 'data')) as [Buffer];
+  const { child } = startProgram([process.execPath, '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [output] = (await once(child.stdout as Readable, 'data')) as [Buffer];
   const port = Number(output);
   child.kill('SIGSTOP');
   // Linux queues one connection more than the backlog.

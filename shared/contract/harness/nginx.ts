@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll } from 'vitest';
-import { freePort } from '../../process/free-port.ts';
+import { freePort } from '../../process/ports.ts';
 import { until } from '../../process/until.ts';
 import { send } from './client.ts';
 

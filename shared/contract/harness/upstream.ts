@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { afterAll } from 'vitest';
-import { freePort } from '../../process/free-port.ts';
+import { freePort } from '../../process/ports.ts';
 
 const bodyKeptBytes = 8 * 1024 * 1024;
 

@@ -2,13 +2,13 @@ import type { AddressInfo } from 'node:net';
 import Fastify from 'fastify';
 import type { Client } from './client.ts';
 import type { Scene } from './scene.ts';
-import type { Service } from './service.ts';
+import type { DrillService } from './service.ts';
 
 /**
  * A gateway that is quick to write: it passes every request to `reply.from` of @fastify/reply-from with the default
  * options.
  */
-export async function startCarelessGateway(scene: Scene, service: Service): Promise<Client> {
+export async function startCarelessGateway(scene: Scene, service: DrillService): Promise<Client> {
   const { default: replyFrom } = await import('@fastify/reply-from');
   const gateway = Fastify({ forceCloseConnections: true });
   scene.atEnd(() => gateway.close());

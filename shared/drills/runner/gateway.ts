@@ -1,12 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort } from '../../process/free-port.ts';
 import { type GatewayProcess, startPhase } from '../../process/gateway-process.ts';
+import { freePort } from '../../process/ports.ts';
 import { until } from '../../process/until.ts';
 import { findPhase } from '../../repository/phases.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { type Client, clientOf } from './client.ts';
-import type { Service } from './service.ts';
+import type { DrillService } from './service.ts';
 
 /** One line of the log. */
 export type LogEntry = Record<string, unknown>;
@@ -18,12 +18,12 @@ export interface DrillGateway extends Client {
 }
 
 /** The settings of a gateway in a drill. Where one is missing, a default applies that does not affect the drill. */
-export interface GatewayOptions {
+export interface DrillGatewayOptions {
   phase: number;
   /** Its name in the timeline. */
   name: string;
   /** The service behind /api/inventory. */
-  service: Service;
+  service: DrillService;
   timeoutMs?: number;
   /** The Redis for the counters. Without it, they are in the memory of the gateway. */
   redisUrl?: string | undefined;
@@ -53,7 +53,7 @@ const shownMessages = ['redis lost', 'redis found', 'circuit opened', 'circuit c
 
 /** Starts a phase on a free port, and waits until it is ready. */
 export async function startDrillGateway(
-  options: GatewayOptions,
+  options: DrillGatewayOptions,
   around: DrillSurroundings,
 ): Promise<DrillGateway> {
   const phase = findPhase(String(options.phase));
@@ -93,7 +93,7 @@ export async function startDrillGateway(
 }
 
 /** The gateway.json of the phase, with one service and the settings of the drill. It gets no new section. */
-async function configFor(folder: string, options: GatewayOptions): Promise<string> {
+async function configFor(folder: string, options: DrillGatewayOptions): Promise<string> {
   const config = JSON.parse(await readFile(join(folder, 'gateway.json'), 'utf8'));
   const { service, timeoutMs = 30_000, limit = everything } = options;
   const { whenRedisFails = 'allow', trustedProxies = [], circuitBreaker = never } = options;

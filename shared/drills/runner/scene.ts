@@ -7,8 +7,8 @@ import type { GatewayProcess } from '../../process/gateway-process.ts';
 import { endEveryRedis, type RedisServer, startRedis } from '../../process/redis-process.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { type Client, clientOf } from './client.ts';
-import { type DrillGateway, type GatewayOptions, startDrillGateway } from './gateway.ts';
-import { type Service, startService } from './service.ts';
+import { type DrillGateway, type DrillGatewayOptions, startDrillGateway } from './gateway.ts';
+import { type DrillService, startDrillService } from './service.ts';
 import { Timeline } from './timeline.ts';
 
 const mostMs = 60_000;
@@ -37,7 +37,7 @@ export class Scene {
   }
 
   /** Starts a phase of the gateway as a process of its own. */
-  gateway(options: GatewayOptions): Promise<DrillGateway> {
+  gateway(options: DrillGatewayOptions): Promise<DrillGateway> {
     return startDrillGateway(options, {
       folder: this.#folder,
       signal: this.#over.signal,
@@ -58,8 +58,8 @@ export class Scene {
   }
 
   /** Starts a service that behaves like this. */
-  async service(handler: RequestListener): Promise<Service> {
-    const service = await startService(handler);
+  async service(handler: RequestListener): Promise<DrillService> {
+    const service = await startDrillService(handler);
     this.atEnd(() => service.close());
     return service;
   }

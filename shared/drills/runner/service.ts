@@ -3,7 +3,7 @@ import http from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
 /** A service whose behaviour the drill defines. */
-export interface Service {
+export interface DrillService {
   readonly url: string;
   /** Requests that have reached it. */
   calls(): number;
@@ -11,7 +11,7 @@ export interface Service {
 }
 
 /** Starts a service on a free port of 127.0.0.1. */
-export async function startService(handler: http.RequestListener): Promise<Service> {
+export async function startDrillService(handler: http.RequestListener): Promise<DrillService> {
   const sockets = new Set<Socket>();
   let calls = 0;
   const server = http.createServer((request, response) => {

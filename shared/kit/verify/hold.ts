@@ -9,7 +9,7 @@ import type { Evidence } from '../../process/evidence.ts';
 const pollMs = 100;
 
 /** A failed test that waits to be released. */
-export interface Held {
+export interface HeldSentence {
   name: string;
   file: string;
   errors: unknown[] | undefined;
@@ -17,7 +17,7 @@ export interface Held {
 }
 
 /** Called in the worker: waits until the test is released. Only the first failed test is held. */
-export async function holdOn(folder: string, held: Held): Promise<void> {
+export async function holdOn(folder: string, held: HeldSentence): Promise<void> {
   try {
     writeFileSync(heldFile(folder), JSON.stringify(held), { flag: 'wx' });
   } catch {
@@ -27,10 +27,10 @@ export async function holdOn(folder: string, held: Held): Promise<void> {
 }
 
 /** Called by the command: resolves with the held test, or with undefined when `signal` aborts. */
-export async function waitForHeld(folder: string, signal: AbortSignal): Promise<Held | undefined> {
+export async function waitForHeld(folder: string, signal: AbortSignal): Promise<HeldSentence | undefined> {
   while (!signal.aborted) {
     try {
-      return JSON.parse(readFileSync(heldFile(folder), 'utf8')) as Held;
+      return JSON.parse(readFileSync(heldFile(folder), 'utf8')) as HeldSentence;
     } catch {
       // The file is missing or not complete yet.
       await sleep(pollMs, undefined, { signal }).catch(() => {});

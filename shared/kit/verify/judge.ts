@@ -14,7 +14,7 @@ import {
   testsOf,
 } from '../../process/test-results.ts';
 import { root } from '../../repository/phases.ts';
-import { type Held, release, waitForHeld } from './hold.ts';
+import { type HeldSentence, release, waitForHeld } from './hold.ts';
 import type { Subject } from './subject.ts';
 import { readVerdict, type Verdict } from './verdict.ts';
 
@@ -169,7 +169,7 @@ function inOrder({ onFile }: Listener) {
   };
 }
 
-function testOf({ name, file, errors = [], evidence }: Held): TestResult {
+function testOf({ name, file, errors = [], evidence }: HeldSentence): TestResult {
   const faults = errors.map(readFault);
   return {
     suite: Number.parseInt(basename(file), 10),

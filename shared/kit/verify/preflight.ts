@@ -1,7 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ask } from '../../process/ask.ts';
-import { freePort } from '../../process/free-port.ts';
+import { askStatus, isHealthy } from '../../process/ask.ts';
+import { gatewayEnv } from '../../process/gateway-process.ts';
+import { freePort } from '../../process/ports.ts';
+import { becomesReady, collectText, startProgram } from '../../process/program.ts';
 import { listPhases, type Phase, root } from '../../repository/phases.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import type { Subject } from './subject.ts';
@@ -13,7 +15,8 @@ const stopMs = 3_000;
 const exitDelayMs = 100;
 
 const started = new Set<ChildProcess>();
-process.once('exit', () => {
+// Before program.ts kills the command itself: without it, taskkill cannot find its children.
+process.prependOnceListener('exit', () => {
   for (const child of started) endAll(child);
 });
 
@@ -59,39 +62,23 @@ async function tryPhase(
   startMs: number,
   port: number,
 ): Promise<string | undefined> {
-  if (await ask(port, 'GET', '/health')) {
+  if (await askStatus(port, 'GET', '/health')) {
     throw new NotJudged(
       `Something answers on ${host}:${port} before the gateway is started, so the verdict would be about that process.\n` +
         'Next: stop what listens there, perhaps a gateway of an earlier run.',
     );
   }
-  const [command = '', ...args] = subject.words;
   // A path relative to the root folder, where the command runs: messages that contain it stay short.
   const config = `phases/${phase.name}/gateway.json`;
-  const child = spawn(command, args, {
+  const { child } = startProgram(subject.words, {
     cwd: root,
-    env: {
-      ...process.env,
-      REDIS_URL: '',
-      LOG_LEVEL: 'info',
-      HOST: host,
-      PORT: String(port),
-      ADMIN_HOST: host,
-      ADMIN_PORT: '0',
-      GATEWAY_CONFIG: config,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...gatewayEnv({ port, adminPort: 0 }, config), REDIS_URL: '', LOG_LEVEL: 'info' },
     // A process group of its own, so that endAll() also ends the children of the command.
     detached: process.platform !== 'win32',
-    windowsHide: true,
   });
   started.add(child);
-  const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text: string) => {
-      output[name] += text;
-    });
-  }
+  const [stdout, stderr] = [collectText(child.stdout), collectText(child.stderr)];
+  const output = () => quote({ stdout: stdout(), stderr: stderr() });
   let end: string | undefined;
   child.once('error', (error: NodeJS.ErrnoException) => {
     end = error.code ?? error.message;
@@ -100,29 +87,26 @@ async function tryPhase(
     end = signal ? `by ${signal}` : `with exit code ${code}`;
   });
   try {
-    const deadline = performance.now() + startMs;
-    while (end === undefined && performance.now() < deadline) {
-      if ((await ask(port, 'GET', '/health'))?.status === 200) {
-        await probe(port, subject, () => end && `It ended ${end}. ${quote(output)}`);
-        await checkStop(child, port, subject);
-        return undefined;
-      }
-      await sleep(20);
+    // Not the end of the output: the children of the command may keep it open.
+    if (await becomesReady({ hasEnded: () => end !== undefined }, () => isHealthy(port), startMs)) {
+      await probe(port, subject, () => end && `It ended ${end}. ${output()}`);
+      await checkStop(child, port, subject);
+      return undefined;
     }
     if (end === 'ENOENT') {
       throw new NotJudged(
-        `There is no command "${command}".\nNext: check the spelling and PATH. The command runs in the root folder of the repository.`,
+        `There is no command "${subject.words[0]}".\nNext: check the spelling and PATH. The command runs in the root folder of the repository.`,
       );
     }
     if (end === undefined) {
       throw new NotJudged(
         `The gateway runs, but GET /health on ${host}:${port} is not answered with 200 within ${startMs / 1000} s: ${subject.command}\n` +
-          `${quote(output)}\nNext: check that it listens on the port in PORT. ${await findElsewhere(port)}`.trimEnd(),
+          `${output()}\nNext: check that it listens on the port in PORT. ${await findElsewhere(port)}`.trimEnd(),
       );
     }
     // Output may arrive after the exit event.
     await sleep(exitDelayMs);
-    return `it ended ${end}. ${quote(output)}`;
+    return `it ended ${end}. ${output()}`;
   } finally {
     started.delete(child);
     endAll(child);
@@ -136,10 +120,12 @@ async function probe(port: number, { command }: Subject, exitText: () => string 
     ['POST', '/no/route/leads/there?x=1'],
     ['DELETE', '/nor/there'],
   ];
-  const answers = await Promise.all(requests.map(([method, target]) => ask(port, method, target, probeMs)));
+  const answers = await Promise.all(
+    requests.map(([method, target]) => askStatus(port, method, target, { timeoutMs: probeMs })),
+  );
   const shown = requests.map(
     ([method, target], i) =>
-      `  ${method} ${target} gets ${answers[i]?.status ?? `no answer within ${probeMs / 1_000} s`}`,
+      `  ${method} ${target} gets ${answers[i] ?? `no answer within ${probeMs / 1_000} s`}`,
   );
   const next = 'Next: answer 404 to a path that no route matches; docs/contract.md#phase-1-routing';
   // The exit event may come shortly after the end of the connections.
@@ -152,7 +138,7 @@ async function probe(port: number, { command }: Subject, exitText: () => string 
       `The gateway answers GET /health, and then hangs: ${command}\n${shown.join('\n')}\n${next}`,
     );
   }
-  if (answers.every((answer) => answer?.status === 200)) {
+  if (answers.every((answer) => answer === 200)) {
     throw new NotJudged(
       `The gateway answers 200 to every request, so its responses prove nothing: ${command}\n${shown.join('\n')}\n${next}`,
     );
@@ -165,7 +151,7 @@ async function checkStop(child: ChildProcess, port: number, { command }: Subject
   child.kill('SIGTERM');
   await Promise.race([ended, sleep(stopMs)]);
   if (child.exitCode === null && child.signalCode === null) return; // a test of suite 1 checks this
-  if (!(await ask(port, 'GET', '/health'))) return;
+  if (!(await askStatus(port, 'GET', '/health'))) return;
   throw new NotJudged(
     `The command ends at SIGTERM, but the gateway that it started keeps running: ${command}\n` +
       'It is a wrapper that does not pass the signal on, like "go run", "cargo run" and some scripts.\n' +
@@ -174,7 +160,7 @@ async function checkStop(child: ChildProcess, port: number, { command }: Subject
 }
 
 async function findElsewhere(port: number): Promise<string> {
-  if (port === defaultPort || !(await ask(defaultPort, 'GET', '/health'))) return '';
+  if (port === defaultPort || !(await askStatus(defaultPort, 'GET', '/health'))) return '';
   return `Something answers on port ${defaultPort}.`;
 }
 

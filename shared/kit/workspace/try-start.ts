@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { findPorts } from '../../process/consecutive-ports.ts';
 import { startPhase } from '../../process/gateway-process.ts';
+import { findPorts } from '../../process/ports.ts';
 import type { Phase } from '../../repository/phases.ts';
 import { workspacePath } from './workspace.ts';
 
