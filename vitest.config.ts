@@ -22,6 +22,7 @@ const structureTests = [
   'test/phases.test.ts',
   'test/rooms.test.ts',
   'test/stack.test.ts',
+  'test/steps.test.ts',
 ];
 
 // They start one gateway after another, many of them for whole suites and several at a time: npm run test:kit.
@@ -50,7 +51,7 @@ const allPairs = [...listLadderPairs(phases), ...listWorkspacePairs()];
 const pairs = allPairs.map(({ phase, suite, project, mustPass }) => ({
   test: {
     name: project,
-    include: [`shared/contract/${suite}-*.test.ts`],
+    include: [`shared/contract/${suite}-*/*.test.ts`],
     env: {
       GATEWAY_COMMAND: JSON.stringify(commandOf(phase.folder)),
       GATEWAY_LEVEL: String(Math.max(phase.number, suite)),

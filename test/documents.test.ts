@@ -178,7 +178,7 @@ describe('what is found in a document', () => {
     ['erver.ts', 'phases/1-routing/server.ts', false],
     ['phases/N-name/server.ts', 'phases/1-routing/server.ts', true],
     ['phases/*/README.md', 'phases/1-routing/README.md', true],
-    ['shared/contract/N-*.test.ts', 'shared/contract/1-routing.test.ts', true],
+    ['shared/contract/N-*/*.test.ts', 'shared/contract/1-routing/01-one-route.test.ts', true],
     ['phases/1-routing', 'phases/1-routing/server.ts', false],
     ['test:phase:N', 'test:phase:3', true],
   ])('%s names %s: %s', (name, path, expected) => {

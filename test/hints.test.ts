@@ -74,7 +74,7 @@ async function collectNames(): Promise<Map<number, string[]>> {
     watch: false,
     reporters: [{}],
     projects: phases.map(({ number }) => ({
-      test: { name: String(number), include: [`shared/contract/${number}-*.test.ts`] },
+      test: { name: String(number), include: [`shared/contract/${number}-*/*.test.ts`] },
     })),
   });
   try {

@@ -87,13 +87,13 @@ describe('a patch', () => {
   const diff = '--- a.ts\n+++ a.ts\n@@ -1,2 +1,2 @@\n one;\n-two;\n+three;\n';
 
   test('begins with a story, needs and sentences', () => {
-    const text = `story: It breaks: badly.\nneeds: redis\nfails: 1-a-b: a > b: c\nmay: 2-c: …\n\n${diff}`;
+    const text = `story: It breaks: badly.\nneeds: redis\nfails: 1-a/2-b: a > b: c\nmay: 2-c: …\n\n${diff}`;
     expect(parseMutant(phase, 'a-name', text)).toEqual({
       phase,
       name: 'a-name',
       story: 'It breaks: badly.',
       needs: ['redis'],
-      fails: [{ file: '1-a-b', test: 'a > b: c' }],
+      fails: [{ file: '1-a/2-b', test: 'a > b: c' }],
       may: [{ file: '2-c', test: '…' }],
       diff,
     });
@@ -211,7 +211,7 @@ describe('the verdict', () => {
   test('names the hole in the contract, or the difference, and the next step', () => {
     expect(findProblem(judgeMutant(mutant, named))).toBeUndefined();
     expect(findProblem(judgeMutant(mutant, [finding('another', 'passed')]))).toMatch(
-      /^3-third\/a-name survived: .*hole.*\nNext: add a sentence to shared\/contract\/3-\*\.test\.ts .* It breaks\.$/,
+      /^3-third\/a-name survived: .*hole.*\nNext: add a sentence to a file of shared\/contract\/3-third .* It breaks\.$/,
     );
     expect(findProblem(judgeMutant(mutant, [named[1] as SentenceResult, finding('another')]))).toBe(
       `3-third/a-name fails other sentences than its patch names.
@@ -237,7 +237,7 @@ describe('npm run mutants', () => {
     const { code, stdout, stderr } = await run('2', 'key-in-query');
     expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(
-      /\n2-client-identity: 1 of 1 killed\n\n {2}killed +key-in-query\n +A key may .*\n +2-client-identity: who is asking > /,
+      /\n2-client-identity: 1 of 1 killed\n\n {2}killed +key-in-query\n +A key may .*\n +2-client-identity\/1-who-is-asking: who is asking > /,
     );
     expect(stdout).toMatch(/\nNext: npm run break -- /);
   });

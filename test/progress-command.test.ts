@@ -16,9 +16,9 @@ const files = (level: number) => ({
   'phases/1-first/server.ts': '',
   'phases/2-second/server.ts': '',
   'phases/3-third/server.ts': '',
-  'shared/contract/1-first.test.ts': suite(1, level),
-  'shared/contract/2-second.test.ts': suite(2, level),
-  'shared/contract/3-third.test.ts': suite(3, level),
+  'shared/contract/1-first/1-all.test.ts': suite(1, level),
+  'shared/contract/2-second/1-all.test.ts': suite(2, level),
+  'shared/contract/3-third/1-all.test.ts': suite(3, level),
   'workspace/.phase': '2\n',
   'workspace/server.ts': '',
 });

@@ -204,7 +204,7 @@ describe.concurrent('a failure', () => {
     );
     expect(code).toBe(1);
     expect(text).toMatch(
-      /suite 2, who is asking > treats an empty key as unknown, not absent, on \/api\/orders\/1\n +shared\/contract\/2-client-identity\.test\.ts:\d+\n/,
+      /suite 2, who is asking > treats an empty key as unknown, not absent, on \/api\/orders\/1\n +shared\/contract\/2-client-identity\/1-who-is-asking\.test\.ts:\d+\n/,
     );
     expect(text).toMatch(/sent +curl -i -H "X-API-Key;" http:\/\/127\.0\.0\.1:\d+\/api\/orders\/1\n/);
     expect(text).toMatch(

@@ -6,6 +6,7 @@ import { startPhase } from '../shared/process/gateway-process.ts';
 import { findPorts } from '../shared/process/ports.ts';
 import { readPhaseFiles } from '../shared/repository/phase-files.ts';
 import { listPhases, type Phase, root } from '../shared/repository/phases.ts';
+import { listSteps } from '../shared/repository/steps.ts';
 import { everything, makeSandbox, type Sandbox } from './support/sandbox.ts';
 
 const phases = listPhases();
@@ -44,8 +45,7 @@ function expectTask(sandbox: Sandbox, number: number): void {
   // Phase 5 adds no config field.
   if (number !== 5) expect(task).toContain('### Config fields\n\n| field |');
 
-  const suites = readdirSync(join(root, 'shared/contract')).filter((file) => file.startsWith(`${number}-`));
-  for (const file of suites) {
+  for (const { file } of listSteps(number)) {
     expect(task).toContain(`](../shared/contract/${file})`);
     const source = readFileSync(join(root, 'shared/contract', file), 'utf8');
     const plain = [...source.matchAll(/\b(?:it|test)(?:\.skipIf\(.*?\))?\(\s*'([^'%\\]+)'/g)];

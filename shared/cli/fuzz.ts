@@ -49,7 +49,9 @@ function main(): void {
       'run',
       '--config',
       join('shared', 'contract', 'vitest.config.ts'),
-      '1-routing-any-bytes',
+      '1-routing/14-the-dirty-dozen',
+      '--testNamePattern',
+      '^any bytes ',
     ],
     {
       cwd: root,

@@ -15,7 +15,7 @@ export interface Cell extends Pair {
 export function findDifference({ phase, suite, mustPass, counts }: Cell): string | undefined {
   const pair = `phase ${phase.number}, suite ${suite}`;
   const { passed, failed } = counts;
-  if (passed + failed === 0) return `${pair}: no test ran. Write shared/contract/${suite}-*.test.ts.`;
+  if (passed + failed === 0) return `${pair}: no test ran. Write a file in shared/contract/${suite}-*.`;
   if (phase.number === 0) return undefined;
   if (mustPass && failed > 0) return `${pair}: must pass, but ${formatCounts(counts)}.`;
   if (!mustPass && failed === 0)

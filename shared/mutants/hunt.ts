@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { TestModule } from 'vitest/node';
 import { compile } from '../process/built-phase.ts';
-import { type Breakdown, breakdownsOf, type Fault, testsOf } from '../process/test-results.ts';
+import { type Breakdown, breakdownsOf, type Fault, fileOf, testsOf } from '../process/test-results.ts';
 import { runVitest } from '../process/vitest.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { type Mutant, writeMutant } from './mutant.ts';
@@ -68,7 +68,7 @@ function projectName({ phase, name }: Mutant): string {
 
 function toProject(mutant: Mutant, folder: string, all: boolean) {
   const { number } = mutant.phase;
-  const suites = Array.from({ length: number }, (_, i) => `shared/contract/${i + 1}-*.test.ts`);
+  const suites = Array.from({ length: number }, (_, i) => `shared/contract/${i + 1}-*/*.test.ts`);
   const named = [...new Set(mutant.fails.map(({ file }) => `shared/contract/${file}.test.ts`))];
   return {
     test: {
@@ -85,7 +85,7 @@ function toProject(mutant: Mutant, folder: string, all: boolean) {
 }
 
 function readFindings(module: TestModule): SentenceResult[] {
-  const file = basename(module.moduleId, '.test.ts');
+  const file = fileOf(module.moduleId).replace(/\.test\.ts$/, '');
   const tests = testsOf(module, undefined).map(({ name, state, faults }): SentenceResult => {
     const reason = faults.map(describeFault).join('\n');
     return { file, test: name, state: state === 'unreached' ? 'skipped' : state, reason };

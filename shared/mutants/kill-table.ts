@@ -39,7 +39,7 @@ export function findProblem({ mutant, outcome, missed, unexpected }: MutantVerdi
     outcome === 'survived'
       ? [
           'survived: no sentence fails. That is a hole in the contract.',
-          `Next: add a sentence to shared/contract/${phase.number}-*.test.ts that fails with this mistake: ${story}`,
+          `Next: add a sentence to a file of shared/contract/${phase.name} that fails with this mistake: ${story}`,
         ]
       : [
           'fails other sentences than its patch names.',

@@ -7,7 +7,7 @@ import { CliError } from '../terminal/cli-error.ts';
 
 /** A test of the contract that must fail. */
 export interface Expectation {
-  /** A file of shared/contract without its ending, such as '1-routing-paths'. */
+  /** A file of shared/contract without its ending, such as '1-routing/02-the-longest-prefix'. */
   file: string;
   /** The names of its blocks and its own name, joined by ' > '. `…` stands for any text. */
   test: string;
@@ -56,7 +56,7 @@ export function parseMutant(phase: Phase, name: string, text: string): Mutant {
   const mutant: Mutant = { phase, name, story: '', needs: [], fails: [], may: [], diff: text.slice(begin) };
   for (const line of text.slice(0, begin).split('\n')) {
     const [, field, value = ''] = /^(\w+): (.+)$/.exec(line) ?? [];
-    const [, file, test] = /^([\w-]+): (.+)$/.exec(value) ?? [];
+    const [, file, test] = /^([\w/-]+): (.+)$/.exec(value) ?? [];
     const need = needs.find((word) => word === value);
     if (field === 'story') mutant.story = value;
     else if (field === 'needs' && need) mutant.needs.push(need);

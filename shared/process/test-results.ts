@@ -1,4 +1,4 @@
-import { basename, relative, sep } from 'node:path';
+import { relative, sep } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import type { TestCase, TestModule, TestSuite } from 'vitest/node';
 import { root } from '../repository/phases.ts';
@@ -11,14 +11,14 @@ export interface Fault {
   diff: string;
   expected: string | undefined;
   actual: string | undefined;
-  /** 'shared/contract/2-client-identity.test.ts:97'; '' when unknown. */
+  /** 'shared/contract/2-client-identity/1-who-is-asking.test.ts:97'; '' when unknown. */
   place: string;
 }
 
 /** One test of the contract (a sentence, in texts for users) and its result. */
 export interface TestResult {
   suite: number;
-  /** '2-client-identity.test.ts' */
+  /** '2-client-identity/1-who-is-asking.test.ts' */
   file: string;
   /** The names of its blocks and its own name, joined by ' > '. */
   name: string;
@@ -39,10 +39,9 @@ export interface Breakdown {
   unreached: number;
 }
 
-/** Compares file names without their ending: 3-rate-limiting comes before 3-rate-limiting-addresses. */
+/** Compares files of the contract: their numbers are their order. */
 export function byFile(a: string, b: string): number {
-  const stem = (file: string) => file.replace(/\.test\.ts$/, '');
-  return stem(a) < stem(b) ? -1 : 1;
+  return a < b ? -1 : 1;
 }
 
 /** The tests of a file whose names match `pattern`; all of them when it is undefined. */
@@ -57,7 +56,7 @@ export function readTest(test: TestCase): TestResult {
   const { state, errors = [] } = test.result();
   return {
     suite: suiteOf(test.module),
-    file: fileOf(test.module),
+    file: fileOf(test.module.moduleId),
     name: test.fullName,
     state: state === 'pending' || (state === 'skipped' && test.options.mode === 'run') ? 'unreached' : state,
     faults: errors.map(readFault),
@@ -73,7 +72,7 @@ export function breakdownsOf(module: TestModule): Breakdown[] {
     for (const error of what.errors()) {
       breakdowns.push({
         suite: suiteOf(module),
-        file: fileOf(module),
+        file: fileOf(module.moduleId),
         block,
         fault: readFault(error),
         unreached: unreached.length,
@@ -118,7 +117,7 @@ function suiteOf(module: TestModule): number {
   return Number(module.project.name);
 }
 
-/** '2-client-identity.test.ts' */
-export function fileOf(module: TestModule): string {
-  return basename(module.moduleId);
+/** The folder and the name of a test file, given its path: '2-client-identity/1-who-is-asking.test.ts'. */
+export function fileOf(path: string): string {
+  return path.split(/[/\\]/).slice(-2).join('/');
 }

@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import escapeStringRegexp from 'escape-string-regexp';
 import {
@@ -74,7 +74,7 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
     projects: order.suites.map(({ suite, level }) => ({
       test: {
         name: String(suite),
-        include: [`shared/contract/${suite}-*.test.ts`],
+        include: [`shared/contract/${suite}-*/*.test.ts`],
         setupFiles: [join(import.meta.dirname, 'record-evidence.ts')],
         env: {
           GATEWAY_COMMAND: JSON.stringify(subject.words),
@@ -88,7 +88,7 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
     })),
     reporters: [
       {
-        onTestRunStart: (files) => report.expect(files.map(({ moduleId }) => basename(moduleId))),
+        onTestRunStart: (files) => report.expect(files.map(({ moduleId }) => fileOf(moduleId))),
         onTestCaseResult(testCase) {
           const test = readTest(testCase);
           if (over || test.state === 'skipped') return;
@@ -100,7 +100,7 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
         },
         onTestModuleEnd(module) {
           if (over) return;
-          report.finished(fileOf(module), testsOf(module, pattern));
+          report.finished(fileOf(module.moduleId), testsOf(module, pattern));
           if (order.bail && breakdownsOf(module).length > 0) end();
         },
         onUserConsoleLog({ content }) {
@@ -172,8 +172,8 @@ function inOrder({ onFile }: Listener) {
 function testOf({ name, file, errors = [], evidence }: HeldSentence): TestResult {
   const faults = errors.map(readFault);
   return {
-    suite: Number.parseInt(basename(file), 10),
-    file: basename(file),
+    suite: Number.parseInt(fileOf(file), 10),
+    file: fileOf(file),
     name,
     state: 'failed',
     faults,

@@ -19,7 +19,7 @@ export interface Verdict {
 
 /** The results of these files so far, for the tests whose names match `pattern`. */
 export function readVerdict(modules: TestModule[], pattern: string | undefined): Omit<Verdict, 'timeIsUp'> {
-  const inOrder = modules.toSorted((a, b) => byFile(fileOf(a), fileOf(b)));
+  const inOrder = modules.toSorted((a, b) => byFile(fileOf(a.moduleId), fileOf(b.moduleId)));
   return {
     tests: inOrder.flatMap((module) => testsOf(module, pattern)),
     breakdowns: inOrder.flatMap(breakdownsOf),

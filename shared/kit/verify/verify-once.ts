@@ -117,7 +117,8 @@ function progress(): Listener {
       if (onTerminal) process.stderr.write(`  ${count(done, 'sentence')}, ${failed} failed\r`);
     },
     onFile(file, tests) {
-      if (tests.length > 0) console.log(`  ${file.padEnd(41)}  ${countTests(tests)}`);
+      if (tests.length > 0)
+        console.log(`  ${file.replace(/\.test\.ts$/, '').padEnd(53)}  ${countTests(tests)}`);
     },
     onRemark: (text) => console.log(text),
   };

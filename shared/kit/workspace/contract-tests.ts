@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import type { TestModule, TestSuite } from 'vitest/node';
+import { byFile, fileOf } from '../../process/test-results.ts';
 import { root } from '../../repository/phases.ts';
 
 /** The tests of one describe block of a suite, or of a file outside any block. */
 export interface Group {
-  /** File name, such as '3-rate-limiting.test.ts'. */
+  /** '3-rate-limiting/1-a-limit.test.ts' */
   file: string;
   /** The names of the blocks around the tests, joined by ' > '; '' outside any block. */
   name: string;
@@ -24,11 +25,11 @@ export async function readContractTests(suite: number): Promise<Group[]> {
   });
   try {
     const files = await vitest.globTestSpecifications();
-    const own = files.filter(({ moduleId }) => baseName(moduleId).startsWith(`${suite}-`));
+    const own = files.filter(({ moduleId }) => fileOf(moduleId).startsWith(`${suite}-`));
     const modules = await vitest.experimental_parseSpecifications(own);
     return modules
-      .toSorted((a, b) => (a.moduleId < b.moduleId ? -1 : 1))
-      .flatMap((module) => readGroups(module, baseName(module.moduleId)));
+      .toSorted((a, b) => byFile(fileOf(a.moduleId), fileOf(b.moduleId)))
+      .flatMap((module) => readGroups(module, fileOf(module.moduleId)));
   } finally {
     await vitest.close();
   }
@@ -46,8 +47,4 @@ function toPlainName(name: string): string {
     .replaceAll(/\\(["'`])/g, '$1')
     .replaceAll(/%[sdifjoO#$p]|\$\{[^}]*\}|\$[\w.]+/g, '…')
     .replaceAll('%%', '%');
-}
-
-function baseName(moduleId: string): string {
-  return moduleId.replace(/^.*[/\\]/, '');
 }

@@ -11,6 +11,7 @@ import {
 } from '../../repository/markdown.ts';
 import { comparePhases } from '../../repository/phase-diff.ts';
 import { type Phase, root } from '../../repository/phases.ts';
+import { listSteps } from '../../repository/steps.ts';
 import { readContractTests } from './contract-tests.ts';
 import type { Acceptance, Origin } from './origin.ts';
 
@@ -143,9 +144,7 @@ function listPlaces(phase: Phase, before: Phase | undefined): string {
   const changed = code.filter(({ kind }) => kind === 'changed');
   const added = code.filter(({ kind }) => kind === 'new');
   const list = (files: typeof code) => files.map(({ path }) => `\`${path}\``).join(', ');
-  const suites = readdirSync(join(root, 'shared', 'contract')).filter((name) =>
-    name.startsWith(`${phase.number}-`),
-  );
+  const steps = listSteps(phase.number);
   return [
     ...(before
       ? [
@@ -153,7 +152,7 @@ function listPlaces(phase: Phase, before: Phase | undefined): string {
         ]
       : []),
     ...findChapters(phase).map((path) => `- The chapter: [${path}](../${path})`),
-    `- The suite: ${suites.map((name) => `[${name}](../shared/contract/${name})`).join(', ')}`,
+    `- The suite, step by step: ${steps.map(({ title, file }) => `[${title}](../shared/contract/${file})`).join(' · ')}`,
     '- Every field: [docs/config.md](../docs/config.md). Every refusal: [docs/errors.md](../docs/errors.md). The whole contract: [docs/contract.md](../docs/contract.md)',
     `- The README of [the reference](../phases/${phase.name}/README.md): the flow, and the traps. Read its code when you are done, or when the hints do not help`,
   ].join('\n');
