@@ -152,6 +152,38 @@ describe('a gateway that is right', () => {
   });
 });
 
+describe.concurrent('a gateway that is not complete', () => {
+  const shortestWins = (name: string) =>
+    spoil(
+      name,
+      'route.mjs',
+      'b.segments.length - a.segments.length',
+      'a.segments.length - b.segments.length',
+    );
+
+  test('is judged step by step, up to the first step that is open', async () => {
+    const { code, text } = await verify('1', '--cmd', shortestWins('steps'));
+    expect(code).toBe(1);
+    expect(text).toMatch(
+      /\n {2}suite 1, step 1: one route +\d+ passed, 0 failed\n {2}suite 1, step 2: the longest prefix +\d+ passed, [1-9]\d* failed\n\n/,
+    );
+    expect(text).not.toContain('step 3');
+    expect(text).toMatch(
+      /Not yet: suite 1, step 2: the longest prefix is open, in \d+ s\.\nNext: fix the first/,
+    );
+    expect(text).toMatch(/\nOnly this step: npm run verify -- 1 --cmd ".*" --step 2\n/);
+  });
+
+  test('has a step that is judged alone with --step', async () => {
+    const { code, text } = await verify('1', '--cmd', shortestWins('one-step'), '--step', '5');
+    expect(text).toMatch(/\n {2}suite 1, step 5: fields that stop +\d+ passed, 0 failed\n\n/);
+    expect(text).toMatch(
+      /\d+ sentences judged, all kept, in \d+ s\.\nNext: npm run verify -- 1, for the next step\n/,
+    );
+    expect(code).toBe(0);
+  });
+});
+
 describe.concurrent('a gateway of the phase before', () => {
   // A phase that adds no section to the config accepts the config of the next one.
   const configOf = ({ folder }: Phase) =>
@@ -468,6 +500,7 @@ describe.concurrent('what cannot be judged', () => {
     [['--cmd', 'node x.js'], /Name the phase that the gateway claims to be/],
     [['2', '--cmd', ' '], /--cmd needs a command/],
     [['2', '--cmd', 'x', '--only', '3'], /--only takes a whole number from 1 to 2, not "3"/],
+    [['2', '--cmd', 'x', '--step', '6'], /--step takes a whole number from 1 to 5, not "6"/],
     [['2', '--cmd', 'x', '--limit', '0'], /--limit takes a whole number from 1 to/],
     [['2', '--cmd', 'x', '--watch'], /--watch needs a command that names a file or folder/],
     [['2', '3'], /Did not expect "3"/],
@@ -485,7 +518,7 @@ describe.concurrent('what cannot be judged', () => {
   test('--help prints every option', async () => {
     const { code, text } = await verify('--help');
     expect(code).toBe(0);
-    for (const option of ['cmd', 'only', 'sentence', 'bail', 'hold', 'all', 'watch', 'limit'])
+    for (const option of ['cmd', 'only', 'step', 'sentence', 'bail', 'hold', 'all', 'watch', 'limit'])
       expect(text).toContain(`--${option}`);
   });
 });

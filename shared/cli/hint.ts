@@ -45,13 +45,14 @@ await runCommand(async () => {
   console.log(await describeHints(verdict, subject, phase, failure, level));
 });
 
-/** Judges up to the first failure; undefined when nothing fails. */
+/** Judges up to the first open step; undefined when nothing fails. */
 async function judgeNow(subject: Subject, phase: Phase): Promise<LastVerdict | undefined> {
-  console.log('There is no verdict yet: running the suites up to the first failure.\n');
+  console.log('There is no verdict yet: judging up to the first step that is open.\n');
   const order = {
     only: undefined,
+    step: undefined,
     sentence: undefined,
-    bail: true,
+    bail: false,
     hold: false,
     all: false,
     watch: false,

@@ -1,7 +1,7 @@
 import { availableParallelism, loadavg } from 'node:os';
 import type { TestResult } from '../../process/test-results.ts';
 import { count } from '../../terminal/count.ts';
-import { judge, type Order } from './judge.ts';
+import { judge, type Listener, type Order } from './judge.ts';
 import type { Subject } from './subject.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -10,20 +10,55 @@ const mostAgain = 10;
 // Above this load per core, a test that waits for a moment may miss it.
 const overload = 3;
 
+/** A verdict, and the tests that have failed once and passed alone. */
+interface Judged {
+  verdict: Verdict;
+  unsteady: TestResult[];
+}
+
+/**
+ * Judges, and then judges the failed tests again, without the others. Step by step, it continues behind a step whose
+ * failed tests pass the second time.
+ */
+export async function judgeTwice(subject: Subject, order: Order, listener: Listener): Promise<Judged> {
+  const end = performance.now() + order.limitMs;
+  const inTime = (rest: Partial<Order>) => ({
+    ...order,
+    ...rest,
+    limitMs: Math.max(1_000, end - performance.now()),
+  });
+  const verdict: Verdict = { tests: [], breakdowns: [], timeIsUp: false };
+  const unsteady: TestResult[] = [];
+  let files = order.files;
+  while (files.length > 0) {
+    const first = await judge(subject, inTime({ files }), listener);
+    const second = order.bail
+      ? { verdict: first, unsteady: [] }
+      : await judgeAgain(subject, inTime({}), first);
+    const { tests, breakdowns, timeIsUp } = second.verdict;
+    verdict.tests.push(...tests);
+    verdict.breakdowns.push(...breakdowns);
+    verdict.timeIsUp = timeIsUp;
+    unsteady.push(...second.unsteady);
+    const judged = new Set(tests.map(({ file }) => file));
+    const last = files.findLastIndex((file) => judged.has(file));
+    const isOpen = breakdowns.length > 0 || tests.some(({ state }) => state === 'failed');
+    if (!order.inSteps || isOpen || timeIsUp || last < 0) break;
+    files = files.slice(last + 1);
+  }
+  return { verdict, unsteady };
+}
+
 /**
  * Judges the failed tests again, without the others. One that passes now has failed by chance or by the load of the
  * machine: it counts as passed, and `unsteady` names it.
  */
-export async function judgeAgain(
-  subject: Subject,
-  order: Order,
-  verdict: Verdict,
-): Promise<{ verdict: Verdict; unsteady: TestResult[] }> {
+async function judgeAgain(subject: Subject, order: Order, verdict: Verdict): Promise<Judged> {
   const failed = verdict.tests.filter(({ state }) => state === 'failed');
   if (failed.length === 0 || failed.length > mostAgain || verdict.timeIsUp) return { verdict, unsteady: [] };
-  const suites = order.suites.filter(({ suite }) => failed.some((test) => test.suite === suite));
+  const files = order.files.filter((file) => failed.some((test) => test.file === file));
   const only = failed.map(({ name }) => name);
-  const again = await judge(subject, { ...order, suites, only });
+  const again = await judge(subject, { ...order, files, inSteps: false, only });
   const unsteady = failed.filter(({ file, name }) =>
     again.tests.some((test) => test.file === file && test.name === name && test.state === 'passed'),
   );

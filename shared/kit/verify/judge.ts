@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import escapeStringRegexp from 'escape-string-regexp';
+import type { TestSpecification } from 'vitest/node';
 import {
+  type Breakdown,
   breakdownsOf,
-  byFile,
   fileOf,
   outside,
   readFault,
@@ -26,7 +27,12 @@ const graceMs = 3_000;
 
 /** Which tests run, and for how long. */
 export interface Order {
+  /** The level of the gateway in each suite. */
   suites: Array<{ suite: number; level: number }>;
+  /** The files of the contract that are judged, in their order. */
+  files: string[];
+  /** Files begin in their order, and the run ends at the first one that is open. */
+  inSteps: boolean;
   /** Only tests whose names contain one of these texts; all of them when undefined. */
   only: string[] | undefined;
   bail: boolean;
@@ -50,7 +56,9 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
   const folder = mkdtempSync(join(tmpdir(), 'gateway-verify-'));
   const removeFolder = () => rmSync(folder, { recursive: true, force: true });
   process.once('exit', removeFolder);
-  const report = inOrder(listener);
+  const compare = (a: string, b: string) => order.files.indexOf(a) - order.files.indexOf(b);
+  const report = inOrder(listener, compare, order.inSteps);
+  const used = order.suites.filter(({ suite }) => order.files.some((file) => suiteOf(file) === suite));
   const remarks = new Set<string>();
   let firstFailed: TestResult | undefined;
   let over = false;
@@ -64,17 +72,25 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
   });
 
   // Imported here: loading vitest takes time, and many mistakes are reported without it.
-  const { createVitest } = await import('vitest/node');
+  const { BaseSequencer, createVitest } = await import('vitest/node');
+  class InOrder extends BaseSequencer {
+    override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+      return files.toSorted((a, b) => compare(fileOf(a.moduleId), fileOf(b.moduleId)));
+    }
+  }
   const vitest = await createVitest('test', {
     root,
     config: false,
     watch: false,
     passWithNoTests: true,
     maxWorkers: workers,
-    projects: order.suites.map(({ suite, level }) => ({
+    ...(order.inSteps ? { sequence: { sequencer: InOrder } } : {}),
+    projects: used.map(({ suite, level }) => ({
       test: {
         name: String(suite),
-        include: [`shared/contract/${suite}-*/*.test.ts`],
+        include: order.files
+          .filter((file) => suiteOf(file) === suite)
+          .map((file) => `shared/contract/${file}`),
         setupFiles: [join(import.meta.dirname, 'record-evidence.ts')],
         env: {
           GATEWAY_COMMAND: JSON.stringify(subject.words),
@@ -100,8 +116,9 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
         },
         onTestModuleEnd(module) {
           if (over) return;
-          report.finished(fileOf(module.moduleId), testsOf(module, pattern));
-          if (order.bail && breakdownsOf(module).length > 0) end();
+          const breakdowns = breakdownsOf(module);
+          const isOver = report.finished(fileOf(module.moduleId), testsOf(module, pattern), breakdowns);
+          if (isOver || (order.bail && breakdowns.length > 0)) end();
         },
         onUserConsoleLog({ content }) {
           if (!remarks.has(content)) listener.onRemark?.(content.trim());
@@ -129,9 +146,12 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
       await within(graceMs, run);
     }
     const verdict = { ...readVerdict(vitest.state.getTestModules(), pattern), timeIsUp };
+    if (order.inSteps && over) keepFiles(verdict, timeIsUp ? report.begun() : report.reported());
     if (firstFailed) verdict.tests = keepOneFailure(verdict.tests, firstFailed);
     if (over) await within(graceMs, vitest.cancelCurrentRun('test-failure'));
-    for (const error of vitest.state.getUnhandledErrors()) verdict.breakdowns.push(outside(error));
+    // Those of a run that has ended at an open step come from the files that ran ahead of it.
+    const errors = order.inSteps && over ? [] : vitest.state.getUnhandledErrors();
+    for (const error of errors) verdict.breakdowns.push(outside(error));
     return verdict;
   } finally {
     listening.abort();
@@ -151,28 +171,48 @@ function keepOneFailure(tests: TestResult[], { file, name }: TestResult): TestRe
   );
 }
 
+/** Leaves out the files that ran ahead of the first open step. */
+function keepFiles(verdict: Verdict, files: string[]): void {
+  verdict.tests = verdict.tests.filter(({ file }) => files.includes(file));
+  verdict.breakdowns = verdict.breakdowns.filter(({ file }) => files.includes(file));
+}
+
 /** Reports files in their order, whichever ends first. */
-function inOrder({ onFile }: Listener) {
-  const finished = new Map<string, TestResult[]>();
+function inOrder({ onFile }: Listener, compare: (a: string, b: string) => number, stopsAtOpen: boolean) {
+  const finished = new Map<string, { tests: TestResult[]; isOpen: boolean }>();
   let expected: string[] = [];
+  let count = 0;
   return {
     expect(files: string[]): void {
-      expected = files.toSorted(byFile);
+      expected = files.toSorted(compare);
     },
-    finished(file: string, tests: TestResult[]): void {
-      finished.set(file, tests);
-      for (let next = expected[0]; next !== undefined && finished.has(next); next = expected[0]) {
-        onFile?.(next, finished.get(next) ?? []);
-        expected.shift();
+    /** Returns true when an open file has ended the report. */
+    finished(file: string, tests: TestResult[], breakdowns: Breakdown[]): boolean {
+      const isOpen = breakdowns.length > 0 || tests.some(({ state }) => state === 'failed');
+      finished.set(file, { tests, isOpen });
+      for (let next = expected[count]; next !== undefined; next = expected[count]) {
+        const result = finished.get(next);
+        if (!result) return false;
+        count++;
+        onFile?.(next, result.tests);
+        if (stopsAtOpen && result.isOpen) return true;
       }
+      return false;
     },
+    reported: () => expected.slice(0, count),
+    /** The reported files, and the one that would have been next. */
+    begun: () => expected.slice(0, count + 1),
   };
+}
+
+function suiteOf(file: string): number {
+  return Number.parseInt(file, 10);
 }
 
 function testOf({ name, file, errors = [], evidence }: HeldSentence): TestResult {
   const faults = errors.map(readFault);
   return {
-    suite: Number.parseInt(fileOf(file), 10),
+    suite: suiteOf(fileOf(file)),
     file: fileOf(file),
     name,
     state: 'failed',

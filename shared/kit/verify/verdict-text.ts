@@ -1,6 +1,7 @@
 import type { TestResult } from '../../process/test-results.ts';
 import { formatCounts } from '../../process/vitest.ts';
 import { listPhases, type Phase } from '../../repository/phases.ts';
+import type { Step } from '../../repository/steps.ts';
 import { colour } from '../../terminal/colour.ts';
 import { count } from '../../terminal/count.ts';
 import { describeBreakdown, describeDeath, describeFailure, hasDied } from './failure-text.ts';
@@ -24,22 +25,25 @@ export function countTests(tests: TestResult[]): string {
   return unreached > 0 ? `${counts}, ${unreached} not reached` : counts;
 }
 
+/** 'suite 1, step 4: methods and bodies' */
+export function nameStep(step: Step | undefined): string {
+  return step ? `suite ${step.suite}, step ${step.number}: ${step.title}` : '';
+}
+
 /**
- * The failures of a verdict. The death of a gateway comes first, and what follows from it is only counted. Unless `all`,
- * the text ends with the failure that fills the screen; `keep` stores the full text and returns the path of the file.
+ * The failures of a verdict. The death of a gateway comes first, and what follows from it is only counted. The text ends
+ * with the failure that fills the screen; `keep` stores the full text and returns the path of the file.
  */
-export function formatFailures(verdict: Verdict, all: boolean, keep: (text: string) => string): string {
+export function formatFailures(verdict: Verdict, keep: (text: string) => string): string {
   const { deaths, consequences, failures } = sortFailures(verdict);
   const full = [...deaths.map((test) => (n: number) => describeDeath(n, test)), ...failures].map(
     (describe, i) => describe(i + 1),
   );
-  const shown = all ? full : full.slice(0, fitting(full));
+  const shown = full.slice(0, fitting(full));
   const left = full.length - shown.length;
   return [
     ...shown,
-    ...(left > 0
-      ? [`${left} more fail. All of them in full: ${keep(full.join('\n\n'))} (or add --all)`]
-      : []),
+    ...(left > 0 ? [`${left} more fail. All of them in full: ${keep(full.join('\n\n'))}`] : []),
     ...(consequences > 0
       ? [`${consequences} more fail only because the gateway had ended. They are not shown.`]
       : []),
@@ -113,7 +117,7 @@ export function tellLevel(tried: StartAttempt[], phase: Phase): string {
 
 /** The text when all judged tests passed, with the next step. */
 export function tellSuccess(
-  { phase, subject }: VerifyOptions,
+  { phase, subject, step }: VerifyOptions,
   { suites, judged, isPart, seconds }: { suites: number[]; judged: number; isPart: boolean; seconds: number },
 ): string {
   const number = phase.number;
@@ -121,7 +125,7 @@ export function tellSuccess(
   const words = isPart
     ? `${count(judged, 'sentence')} judged, ${judged === 1 ? 'kept' : 'all kept'}`
     : `It keeps the contract of ${phases}, ${count(judged, 'sentence')}`;
-  return `${colour.green(words)}, in ${seconds} s.\nNext: ${isPart ? `npm run verify -- ${number}, for all of them` : nextStep()}`;
+  return `${colour.green(words)}, in ${seconds} s.\nNext: ${isPart ? `npm run verify -- ${number}, for ${step ? 'the next step' : 'all of them'}` : nextStep()}`;
 
   function nextStep(): string {
     if (subject.isWorkspace) return `npm run compare -- ${number}, to compare your files with the reference`;
@@ -130,8 +134,15 @@ export function tellSuccess(
   }
 }
 
-/** The text when a test failed, with the next step. */
-export function tellFailure({ phase, subject }: VerifyOptions, seconds: number): string {
+/** The text when a test failed, with the next step. `open`: the step at which the judge has stopped. */
+export function tellFailure(
+  { phase, subject }: VerifyOptions,
+  open: Step | undefined,
+  seconds: number,
+): string {
   const hint = `npm run hint -- ${phase.number}${quoteCommand(subject)}`;
-  return `${colour.red('Not yet')}, in ${seconds} s.\nNext: fix the first failure. For a hint: ${hint}`;
+  const where = open ? `: ${nameStep(open)} is open` : '';
+  const words = `${colour.red('Not yet')}${where}, in ${seconds} s.\nNext: fix the first failure. For a hint: ${hint}`;
+  if (open?.suite !== phase.number) return words;
+  return `${words}\nOnly this step: npm run verify -- ${phase.number}${quoteCommand(subject)} --step ${open.number}`;
 }

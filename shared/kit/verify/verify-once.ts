@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import type { TestResult } from '../../process/test-results.ts';
 import { listPhases } from '../../repository/phases.ts';
+import { listSteps, type Step } from '../../repository/steps.ts';
 import { colour } from '../../terminal/colour.ts';
 import { count } from '../../terminal/count.ts';
 import { describeFailure } from './failure-text.ts';
 import { judge, type Listener } from './judge.ts';
-import { judgeAgain, tellOverload, tellUnsteady } from './judge-again.ts';
+import { judgeTwice, tellOverload, tellUnsteady } from './judge-again.ts';
 import { keepFailures, keepVerdict, type LastVerdict, lastVerdict } from './last-verdict.ts';
 import { NotJudged, tryOut } from './preflight.ts';
 import type { Verdict } from './verdict.ts';
@@ -13,6 +14,7 @@ import {
   countTests,
   formatFailures,
   formatSummary,
+  nameStep,
   numberedTitle,
   tellFailure,
   tellLevel,
@@ -34,7 +36,9 @@ export interface VerifyOutcome {
  * verdict.
  */
 export async function verifyOnce(options: VerifyOptions, again?: string[]): Promise<VerifyOutcome> {
-  const { subject, phase, only, sentence, limitMs } = options;
+  const { subject, phase, only, step, sentence, limitMs } = options;
+  const isPart = [again, sentence, only, step].some((choice) => choice !== undefined);
+  const inSteps = !isPart && !options.all && !options.bail && !options.hold;
   const begin = performance.now();
   const elapsedMs = () => performance.now() - begin;
   console.log(`${colour.bold(`Phase ${numberedTitle(phase)}`)}: ${subject.command}`);
@@ -43,33 +47,29 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
   if (accepted < phase.number) console.log(tellLevel(tried, phase));
 
   const known = listPhases().map(({ number }) => number);
-  const suites = only === undefined ? known.filter((number) => number <= phase.number) : [only];
+  const suites =
+    step || only !== undefined
+      ? [step?.suite ?? only ?? phase.number]
+      : known.filter((number) => number <= phase.number);
   const order = {
     // A gateway that refuses the config of its phase may still pass the suites of earlier ones.
     suites: suites.map((suite) => ({ suite, level: Math.max(suite, accepted) })),
+    files: step ? [step.file] : filesOf(inSteps ? ownFirst(suites, phase.number) : suites),
+    inSteps,
     only: again ?? (sentence === undefined ? undefined : [sentence]),
     bail: options.bail,
     limitMs: Math.max(1_000, limitMs - elapsedMs()),
   };
-  const first = await judge(subject, order, {
-    ...progress(),
-    ...(options.hold ? { onHeld: hold } : {}),
-  });
-  const leftMs = Math.max(1_000, limitMs - elapsedMs());
-  const { verdict, unsteady } =
-    options.bail || options.hold
-      ? { verdict: first, unsteady: [] }
-      : await judgeAgain(subject, { ...order, limitMs: leftMs }, first);
-  const isPart = again !== undefined || sentence !== undefined || only !== undefined;
+  const { verdict, unsteady } = options.hold
+    ? { verdict: await judge(subject, order, { ...progress(), onHeld: hold }), unsteady: [] }
+    : await judgeTwice(subject, order, progress());
   const failed = failuresIn(verdict);
-  const isWhole = !isPart && !options.bail && !options.hold && !verdict.timeIsUp;
+  const openStep = inSteps ? findStep(failed[0]?.file ?? verdict.breakdowns[0]?.file) : undefined;
+  const isWhole = !isPart && !openStep && !options.bail && !options.hold && !verdict.timeIsUp;
   const stillFailed = isWhole ? [] : notJudgedAgain(verdict, lastVerdict(subject, phase));
-  keepVerdict(subject, phase, {
-    at: Date.now(),
-    failed: [...failed, ...stillFailed].sort((a, b) => a.suite - b.suite),
-  });
+  keepVerdict(subject, phase, { at: Date.now(), failed: [...failed, ...stillFailed] });
 
-  const failures = options.hold ? '' : formatFailures(verdict, options.all, keepFailures);
+  const failures = options.hold ? '' : formatFailures(verdict, keepFailures);
   if (failures) console.log(`\n${failures}`);
   console.log(`\n${formatSummary(verdict, suites)}\n`);
   for (const remark of [tellUnsteady(unsteady), failed.length > 0 ? tellOverload() : ''])
@@ -80,7 +80,9 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
   const isKept = open === 0 && verdict.breakdowns.length === 0;
   const seconds = Math.round(elapsedMs() / 1_000);
   console.log(
-    isKept ? tellSuccess(options, { suites, judged, isPart, seconds }) : tellFailure(options, seconds),
+    isKept
+      ? tellSuccess(options, { suites, judged, isPart, seconds })
+      : tellFailure(options, openStep, seconds),
   );
   return { isKept, failed: failed.map(({ name }) => name) };
 }
@@ -88,7 +90,7 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
 function failuresIn({ tests, breakdowns }: Verdict) {
   return tests.flatMap(({ suite, file, name, state }) => {
     const broken = state === 'unreached' && breakdowns.some((breakdown) => breakdown.file === file);
-    return state === 'failed' || broken ? [{ suite, name, broken }] : [];
+    return state === 'failed' || broken ? [{ suite, file, name, broken }] : [];
   });
 }
 
@@ -105,7 +107,20 @@ function countStates({ tests }: Verdict): { judged: number; open: number } {
   return { judged: countIn('passed', 'failed'), open: countIn('failed', 'unreached') };
 }
 
-/** Prints a line per file, and on a terminal the progress of the run. */
+/** The suite of the phase first: it is the one that its author works on. */
+function ownFirst(suites: number[], own: number): number[] {
+  return [own, ...suites.filter((suite) => suite !== own)];
+}
+
+function filesOf(suites: number[]): string[] {
+  return suites.flatMap((suite) => listSteps(suite).map(({ file }) => file));
+}
+
+function findStep(file: string | undefined): Step | undefined {
+  return listSteps(Number.parseInt(file ?? '', 10)).find((step) => step.file === file);
+}
+
+/** Prints a line per step, and on a terminal the progress of the run. */
 function progress(): Listener {
   let done = 0;
   let failed = 0;
@@ -117,8 +132,7 @@ function progress(): Listener {
       if (onTerminal) process.stderr.write(`  ${count(done, 'sentence')}, ${failed} failed\r`);
     },
     onFile(file, tests) {
-      if (tests.length > 0)
-        console.log(`  ${file.replace(/\.test\.ts$/, '').padEnd(53)}  ${countTests(tests)}`);
+      if (tests.length > 0) console.log(`  ${nameStep(findStep(file)).padEnd(58)}  ${countTests(tests)}`);
     },
     onRemark: (text) => console.log(text),
   };

@@ -1,4 +1,5 @@
 import { findPhase, listPhases, type Phase } from '../../repository/phases.ts';
+import { listSteps, type Step } from '../../repository/steps.ts';
 import { readArguments } from '../../terminal/arguments.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { readNumber, refuseWords } from '../../terminal/option-values.ts';
@@ -9,13 +10,15 @@ const defaultLimitSeconds = 240;
 
 const usage = `npm run verify -- [PHASE] [options]
 
-Judges the gateway in workspace/ by the suites 1 to PHASE (default: the phase of the workspace).
+Judges the gateway in workspace/ step by step, and stops at the first step that is open: the steps of PHASE (default: the
+phase of the workspace), then those of the phases before it.
+  --all               judges all suites to the end
+  --step N            only this step of the phase
   --cmd "COMMAND"     judges another gateway, in any language: the command that starts it in the root folder, without a shell
-  --only N            only suite N
+  --only N            only suite N, to the end
   --sentence "TEXT"   only the sentences that contain this text
   --bail              ends at the first sentence that fails
   --hold              keeps the gateway and services of the first failed sentence running, so that you can repeat the call
-  --all               shows every failure in full, not only the first ones
   --watch             judges again after every change of a file of the gateway
   --limit SECONDS     ends the run after this time; default ${defaultLimitSeconds}
   --help              this text
@@ -28,6 +31,8 @@ export interface VerifyOptions {
   phase: Phase;
   /** The suite of --only. */
   only: number | undefined;
+  /** The step of --step. */
+  step: Step | undefined;
   /** The text of --sentence. */
   sentence: string | undefined;
   bail: boolean;
@@ -42,6 +47,7 @@ export function readVerifyOptions(): VerifyOptions | undefined {
   const { values, positionals } = readArguments(usage, {
     cmd: { type: 'string' },
     only: { type: 'string' },
+    step: { type: 'string' },
     sentence: { type: 'string' },
     bail: { type: 'boolean', default: false },
     hold: { type: 'boolean', default: false },
@@ -58,10 +64,12 @@ export function readVerifyOptions(): VerifyOptions | undefined {
   refuseWords(usage, extra);
   const phase = readPhase(word, values.cmd);
   const { sentence, bail, hold, all, watch } = values;
+  const only = values.only === undefined ? undefined : readNumber('only', values.only, 0, [1, phase.number]);
   return {
     subject: readSubject(values.cmd),
     phase,
-    only: values.only === undefined ? undefined : readNumber('only', values.only, 0, [1, phase.number]),
+    only,
+    step: readStep(values.step, only ?? phase.number),
     sentence,
     bail,
     hold,
@@ -69,6 +77,11 @@ export function readVerifyOptions(): VerifyOptions | undefined {
     watch,
     limitMs: readNumber('limit', values.limit, defaultLimitSeconds, [1, 3_600]) * 1_000,
   };
+}
+
+function readStep(value: string | undefined, suite: number): Step | undefined {
+  const steps = listSteps(suite);
+  return value === undefined ? undefined : steps[readNumber('step', value, 0, [1, steps.length]) - 1];
 }
 
 /** The phase that a gateway claims to be: the one named, otherwise the phase of the workspace. */
