@@ -25,34 +25,37 @@ const learn = async (sandbox: Sandbox, ...words: string[]) => {
   return result.stdout;
 };
 
-/** Checks that TASK.md has the texts of contract, documents and suite about the phase, and links to existing files. */
+/** Checks that PHASE.md has the texts of contract and documents, TASK.md those of the first step, and the links of both. */
 function expectTask(sandbox: Sandbox, number: number): void {
   const task = sandbox.read('workspace/TASK.md');
+  const phase = sandbox.read('workspace/PHASE.md');
   for (const title of [
     'Your starting point',
     'The contract',
     'What must stay true',
-    'The sentences',
+    'The steps',
     'Where to look',
+    'Commands',
   ]) {
-    expect(task).toMatch(new RegExp(`^## ${title}\n\n\\S`, 'm'));
+    expect(phase).toMatch(new RegExp(`^## ${title}\n\n\\S`, 'm'));
   }
   const contract =
     sandbox.read('docs/contract.md').split(`\n## Phase ${number}:`)[1]?.split('\n## ')[0] ?? '';
   const promises = contract.split('\n').filter((line) => line.startsWith('- '));
   expect(promises.length).toBeGreaterThan(3);
-  for (const promise of promises) expect(task).toContain(promise.split('](')[0]);
+  for (const promise of promises) expect(phase).toContain(promise.split('](')[0]);
   // Phase 5 adds no config field.
-  if (number !== 5) expect(task).toContain('### Config fields\n\n| field |');
+  if (number !== 5) expect(phase).toContain('### Config fields\n\n| field |');
 
-  for (const { file } of listSteps(number)) {
-    expect(task).toContain(`](../shared/contract/${file})`);
-    const source = readFileSync(join(root, 'shared/contract', file), 'utf8');
-    const plain = [...source.matchAll(/\b(?:it|test)(?:\.skipIf\(.*?\))?\(\s*'([^'%\\]+)'/g)];
-    expect(plain.length).toBeGreaterThan(0);
-    for (const [, name] of plain) expect(task).toContain(`- ${name}\n`);
-  }
-  const targets = [...task.matchAll(/\]\(([^)\s#]+)/g)].map(([, target = '']) => target);
+  const steps = listSteps(number);
+  for (const { file } of steps) expect(phase).toContain(`](../shared/contract/${file})`);
+  const [{ file, about, title } = { file: '', about: '', title: '' }] = steps;
+  expect(task).toContain(`: step 1 of ${steps.length}, ${title}\n\n${about}\n\n`);
+  const source = readFileSync(join(root, 'shared/contract', file), 'utf8');
+  const plain = [...source.matchAll(/\b(?:it|test)(?:\.skipIf\(.*?\))?\(\s*'([^'%\\]+)'/g)];
+  expect(plain.length).toBeGreaterThan(0);
+  for (const [, name] of plain) expect(task).toContain(`- ${name}\n`);
+  const targets = [...(task + phase).matchAll(/\]\(([^)\s#]+)/g)].map(([, target = '']) => target);
   const missing = (target: string) => !existsSync(join(sandbox.folder, 'workspace', target));
   expect(targets.filter((target) => !/^[a-z]+:/.test(target) && missing(target))).toEqual([]);
 }
@@ -74,7 +77,9 @@ describe.concurrent('npm run learn', () => {
 
       const own = before ? [...readPhaseFiles(before.folder).keys()] : ['gateway.json', 'server.ts'];
       const files = own.filter((path) => path !== 'README.md' && path !== 'tsconfig.json');
-      expect(inWorkspace(sandbox)).toEqual([...files, '.phase', 'TASK.md', 'tsconfig.json'].sort());
+      expect(inWorkspace(sandbox)).toEqual(
+        [...files, '.phase', 'PHASE.md', 'TASK.md', 'tsconfig.json'].sort(),
+      );
       expect(sandbox.read('workspace/.phase')).toBe(`${number}\n`);
       expect(sandbox.read('workspace/gateway.json')).toBe(readPhaseFiles(folder).get('gateway.json'));
       const tsc = [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '--noEmit', '-p', 'workspace'];
@@ -86,7 +91,14 @@ describe.concurrent('npm run learn', () => {
   test('--from empty: a server that is honest about what it does not do', async ({ expect }) => {
     const sandbox = learnerRoom();
     expect(await learn(sandbox, '2', '--from', 'empty')).toContain('and 501 to every other request.');
-    expect(inWorkspace(sandbox)).toEqual(['.phase', 'TASK.md', 'gateway.json', 'server.ts', 'tsconfig.json']);
+    expect(inWorkspace(sandbox)).toEqual([
+      '.phase',
+      'PHASE.md',
+      'TASK.md',
+      'gateway.json',
+      'server.ts',
+      'tsconfig.json',
+    ]);
     const folder = join(sandbox.folder, 'workspace');
     const [port = 0, adminPort = 0] = await findPorts(0, 2);
     const logs: string[] = [];
@@ -140,7 +152,7 @@ describe.concurrent('npm run learn', () => {
     expect(stdout).toContain('It starts and answers GET /health.');
     expect(sandbox.read('workspace/gateway.ts')).toMatch(/^\/\/ mine\n/);
     expect(sandbox.read('workspace/my-limiter.ts')).toBe('export const mine = true;\n');
-    expect(sandbox.read('workspace/TASK.md')).toContain('This folder is your own gateway.');
+    expect(sandbox.read('workspace/PHASE.md')).toContain('This folder is your own gateway.');
     const [save = ''] = saves(sandbox);
     expect(stdout).toContain(`npm run reset -- --restore ${save}\n`);
     expect(sandbox.read(`workspace-saves/${save}/.phase`)).toBe('2\n');
@@ -162,7 +174,9 @@ describe.concurrent('npm run learn', () => {
     expect(stdout).toContain(
       'It does not start yet with the config of this phase. It printed:\n\n    clients: unknown field\n',
     );
-    expect(sandbox.read('workspace/TASK.md')).toContain('**First of all:** let your config accept `clients`');
+    expect(sandbox.read('workspace/PHASE.md')).toContain(
+      '**First of all:** let your config accept `clients`',
+    );
   });
 
   test.for([

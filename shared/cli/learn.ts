@@ -10,7 +10,8 @@ import { refuseWords } from '../terminal/option-values.ts';
 
 const usage = `npm run learn -- PHASE [options]
 
-Makes workspace/, in which you write that phase yourself, and workspace/TASK.md, which describes what it must do.
+Makes workspace/, in which you write that phase yourself, step by step. workspace/PHASE.md describes what the phase must do,
+and workspace/TASK.md is the page of the step that is next.
   --from reference   begin with a copy of the phase before it in phases/ (default)
   --from mine        continue with your own gateway of the phase before
   --from first       begin with a first gateway in one file (only for phase 1, its default)

@@ -41,7 +41,7 @@ export function findAnchors(markdown: string): string[] {
 
 const ending = /\.(?:ts|lua|json|md|ya?ml)$/;
 // Files whose names begin with `my`, and files that the kit makes, belong to the reader.
-const readersOwn = /(?:^|\/)my|^workspace(?:-saves)?\/|^TASK\.md$/;
+const readersOwn = /(?:^|\/)my|^workspace(?:-saves)?\/|^(?:TASK|PHASE)\.md$/;
 const ourFolders = /^(?:phases|shared|docs|test|\.ci|\.github)\//;
 
 /** The names in code that look like files or folders of the repository, without those of the reader. */

@@ -4,6 +4,8 @@ import { listPhases } from '../../repository/phases.ts';
 import { listSteps, type Step } from '../../repository/steps.ts';
 import { colour } from '../../terminal/colour.ts';
 import { count } from '../../terminal/count.ts';
+import { showStep } from '../workspace/task-page.ts';
+import { workspacePhase } from '../workspace/workspace.ts';
 import { describeFailure } from './failure-text.ts';
 import { judge, type Listener } from './judge.ts';
 import { judgeTwice, tellOverload, tellUnsteady } from './judge-again.ts';
@@ -84,6 +86,13 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
       ? tellSuccess(options, { suites, judged, isPart, seconds })
       : tellFailure(options, openStep, seconds),
   );
+  if (inSteps && subject.isWorkspace && workspacePhase()?.number === phase.number) {
+    const isNew = (openStep || isKept) && (await showStep(phase, openStep));
+    if (isNew)
+      console.log(
+        `workspace/TASK.md is the page of ${openStep ? nameStep(openStep) : 'a phase that is done'}.`,
+      );
+  }
   return { isKept, failed: failed.map(({ name }) => name) };
 }
 

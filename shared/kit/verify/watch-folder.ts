@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 // An editor writes a file in several steps.
 const settleMs = 200;
-const notWatched = /(?:^|[/\\])(?:\.|node_modules)/;
+// The command itself writes TASK.md.
+const notWatched = /(?:^|[/\\])(?:\.|node_modules)|^TASK\.md$/;
 
 /** Watches a folder and its subfolders, without dot files and node_modules. */
 export class FolderWatch {

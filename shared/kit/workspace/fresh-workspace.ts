@@ -2,12 +2,14 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readPhaseFiles } from '../../repository/phase-files.ts';
 import { listPhases, type Phase, root } from '../../repository/phases.ts';
+import { listSteps } from '../../repository/steps.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { acceptField } from './config-stub.ts';
 import { findNewFields, type NewField } from './new-fields.ts';
 import type { Acceptance, Origin } from './origin.ts';
+import { writePhasePage } from './phase-page.ts';
 import { emptyWorkspace } from './saves.ts';
-import { writeTask } from './task.ts';
+import { showStep } from './task-page.ts';
 import { markWorkspace, workspacePath } from './workspace.ts';
 
 /** The phase before this one; undefined for the first. */
@@ -53,7 +55,8 @@ export async function fillWorkspace(phase: Phase, origin: Origin): Promise<Accep
   const acceptances = fields.map((field) => accept(folder, field, phase));
   writeFileSync(join(folder, 'gateway.json'), demoConfig);
   writeFileSync(join(folder, 'tsconfig.json'), '{ "extends": "../tsconfig.json", "include": ["*.ts"] }\n');
-  writeFileSync(join(folder, 'TASK.md'), await writeTask(phase, before, origin, acceptances));
+  writeFileSync(join(folder, 'PHASE.md'), writePhasePage(phase, before, origin, acceptances));
+  await showStep(phase, listSteps(phase.number)[0]);
   markWorkspace(phase);
   return acceptances;
 }

@@ -3,7 +3,8 @@ import type { Phase } from '../../repository/phases.ts';
 import { workspacePath } from './workspace.ts';
 
 // Files that the kit has written, and files that are not part of a phase.
-const notCompared = /^(?:TASK\.md|tsconfig\.json|README\.md|package(?:-lock)?\.json)$|(?:^|\/)node_modules\//;
+const notCompared =
+  /^(?:TASK\.md|PHASE\.md|tsconfig\.json|README\.md|package(?:-lock)?\.json)$|(?:^|\/)node_modules\//;
 
 /** Compares the workspace with a phase: 'removed' files are only in the workspace, 'new' ones only in the phase. */
 export function compareWorkspace(phase: Phase): FileChange[] {

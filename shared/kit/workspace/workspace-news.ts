@@ -28,7 +28,8 @@ export async function describeStart(
     '',
     '  gateway.json  the demo config of the phase',
     ...describeAcceptances(acceptances),
-    '  TASK.md       what the phase must do',
+    '  PHASE.md      what the phase must do',
+    '  TASK.md       the first step of it',
     '',
     ...(complaint === undefined
       ? ['It starts and answers GET /health.']

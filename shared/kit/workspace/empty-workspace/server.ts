@@ -16,7 +16,7 @@ const server = http.createServer((request, response) => {
     type: 'about:blank',
     title: 'Not written yet',
     status: 501,
-    detail: `This gateway knows ${config.routes.length} routes and forwards nothing. TASK.md says what it owes.`,
+    detail: `This gateway knows ${config.routes.length} routes and forwards nothing. PHASE.md says what it owes.`,
   };
   response.writeHead(501, { 'content-type': 'application/problem+json' }).end(JSON.stringify(problem));
 });

@@ -12,16 +12,16 @@ import {
 import { comparePhases } from '../../repository/phase-diff.ts';
 import { type Phase, root } from '../../repository/phases.ts';
 import { listSteps } from '../../repository/steps.ts';
-import { readContractTests } from './contract-tests.ts';
 import type { Acceptance, Origin } from './origin.ts';
+import { minutesFor } from './step-minutes.ts';
 
-/** The text of TASK.md, taken from the contract, the documents and the suite of the phase. */
-export async function writeTask(
+/** The text of PHASE.md, taken from the contract and the documents. */
+export function writePhasePage(
   phase: Phase,
   before: Phase | undefined,
   origin: Origin,
   acceptances: Acceptance[],
-): Promise<string> {
+): string {
   const readme = readPage(`phases/${phase.name}/README.md`);
   const contract = readPage('docs/contract.md');
   const parts: Array<[title: string, text: string]> = [
@@ -35,12 +35,12 @@ export async function writeTask(
       ),
     ],
     ['What must stay true', invariants(phase, before, contract)],
-    ['The sentences', await listTests(phase)],
+    ['The steps', listPages(phase)],
     ['Where to look', listPlaces(phase, before)],
     ['Commands', commands(phase)],
   ];
   return [
-    `# Task: phase ${phase.number}, ${titleOf(phase)}`,
+    `# Phase ${phase.number}, ${titleOf(phase)}`,
     link(findLead(readme), readme),
     ...parts.filter(([, text]) => text !== '').map(([title, text]) => `## ${title}\n\n${text}`),
     '',
@@ -128,14 +128,14 @@ function invariants(phase: Phase, before: Phase | undefined, contract: Page): st
   ].join('\n');
 }
 
-async function listTests(phase: Phase): Promise<string> {
-  const groups = await readContractTests(phase.number);
-  const count = groups.reduce((sum, { tests }) => sum + tests.length, 0);
-  const blocks = groups.map(({ file, name, tests }) =>
-    [`**${name || file}**`, '', ...tests.map((test) => `- ${test}`)].join('\n'),
+function listPages({ number }: Phase): string {
+  const steps = listSteps(number).map(
+    (step) =>
+      `${step.number}. [${step.title}](../shared/contract/${step.file}), about ${minutesFor(step)} minutes`,
   );
-  const head = `\`npm run verify -- ${phase.number}\` checks these ${count} sentences and those of the earlier phases. A … stands for several values; verify counts each of them.`;
-  return [head, ...blocks].join('\n\n');
+  const head =
+    '[TASK.md](TASK.md) is the page of the first step that is open. The page of the next step appears when it is green.';
+  return [head, steps.join('\n')].join('\n\n');
 }
 
 function listPlaces(phase: Phase, before: Phase | undefined): string {
@@ -144,18 +144,23 @@ function listPlaces(phase: Phase, before: Phase | undefined): string {
   const changed = code.filter(({ kind }) => kind === 'changed');
   const added = code.filter(({ kind }) => kind === 'new');
   const list = (files: typeof code) => files.map(({ path }) => `\`${path}\``).join(', ');
-  const steps = listSteps(phase.number);
   return [
     ...(before
       ? [
           `- The reference changes ${list(changed)} and adds ${list(added)}. Your gateway may do it in another way.`,
         ]
       : []),
+    ...listReading(phase),
+  ].join('\n');
+}
+
+/** What to read about a phase, as the lines of a list. */
+export function listReading(phase: Phase): string[] {
+  return [
     ...findChapters(phase).map((path) => `- The chapter: [${path}](../${path})`),
-    `- The suite, step by step: ${steps.map(({ title, file }) => `[${title}](../shared/contract/${file})`).join(' · ')}`,
     '- Every field: [docs/config.md](../docs/config.md). Every refusal: [docs/errors.md](../docs/errors.md). The whole contract: [docs/contract.md](../docs/contract.md)',
     `- The README of [the reference](../phases/${phase.name}/README.md): the flow, and the traps. Read its code when you are done, or when the hints do not help`,
-  ].join('\n');
+  ];
 }
 
 /** The name of a document about one phase begins with its number. */
