@@ -23,10 +23,11 @@ const files = (level: number) => ({
   'workspace/server.ts': '',
 });
 
-test('npm run progress: a row for the workspace below its phase, and what to do next', async () => {
+test('npm run progress: the steps of the phase, a row for the workspace, and what to do next', async () => {
   const { code, stdout, stderr } = await makeSandbox(files(1), ['vitest.config.ts']).run('progress');
   expect(stderr).toBe('');
   expect(code).toBe(0);
+  expect(stdout).toContain('\n  step 1   all   open   2 passed, 1 failed\n\n  phase ');
   expect(stdout).toContain(`
   phase      suite 1  suite 2   suite 3
   1-first    ok 3     fails     fails

@@ -3,8 +3,10 @@ import { requireWorkspace } from '../kit/workspace/workspace.ts';
 import { listWorkspacePairs } from '../kit/workspace/workspace-pairs.ts';
 import { runPairs } from '../ladder/climb.ts';
 import { type Cell, formatCell, readMarkdown } from '../ladder/grid.ts';
+import { type Counts, formatCounts, sum } from '../process/vitest.ts';
 import { readText } from '../repository/phase-files.ts';
 import { listPhases, type Phase, root } from '../repository/phases.ts';
+import { listSteps } from '../repository/steps.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { runCommand } from '../terminal/cli-error.ts';
 import { refuseWords } from '../terminal/option-values.ts';
@@ -12,8 +14,8 @@ import { toText } from '../terminal/table.ts';
 
 const usage = `npm run progress
 
-Prints the ladder with a row for your workspace. Only the workspace is tested. The rows of the phases come from README.md;
-npm run ladder measures them again.
+Prints the steps of your phase, and the ladder with a row for your workspace. Only the workspace is tested. The rows of the
+phases come from README.md; npm run ladder measures them again.
   --help   this text`;
 
 await runCommand(async () => {
@@ -21,11 +23,24 @@ await runCommand(async () => {
   if (values.help) return console.log(usage);
   refuseWords(usage, positionals);
   const phase = requireWorkspace();
-  const { cells } = await runPairs(listWorkspacePairs(), console.log);
+  const pairs = listWorkspacePairs();
+  const { cells, outcomes } = await runPairs(pairs, console.log);
+  const own = pairs.find(({ suite }) => suite === phase.number);
   // vitest sets it when tests fail. Here failed tests are a result, not an error.
   process.exitCode = 0;
+  console.log(`\n${formatSteps(phase, outcomes.get(own?.project ?? '')?.files)}`);
   console.log(`\n${formatLadder(phase, cells)}\n\n${nextStep(phase, cells)}`);
 });
+
+/** A row for each step of the phase. */
+function formatSteps({ number }: Phase, files: Map<string, Counts> | undefined): string {
+  const rows = listSteps(number).map((step) => {
+    const counts = files?.get(`shared/contract/${step.file}`) ?? sum([]);
+    const state = counts.failed === 0 && counts.passed > 0 ? 'kept' : 'open';
+    return [`step ${step.number}`, step.title, state, formatCounts(counts)];
+  });
+  return toText(rows, Infinity);
+}
 
 /** The row of the workspace comes after the row of its phase. */
 function formatLadder(phase: Phase, cells: Cell[]): string {

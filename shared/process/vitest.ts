@@ -9,11 +9,17 @@ export interface Counts {
   skipped: number;
 }
 
-/** How a vitest project, or one file of it, ended. */
-export interface ProjectOutcome {
+/** How one file of a vitest project ended. */
+export interface FileOutcome {
   counts: Counts;
   /** One paragraph per failure: project, file, test, reason. */
   failures: string[];
+}
+
+/** How a vitest project ended. */
+export interface ProjectOutcome extends FileOutcome {
+  /** The counts of its files, by their paths from the root. */
+  files: Map<string, Counts>;
 }
 
 /** Adds counts up. */
@@ -44,7 +50,8 @@ export function runProjects(
     const outcomes = new Map(names.map((name) => [name, combine(modules, name)]));
     if (unhandled.length > 0) {
       const failures = unhandled.map((error) => `outside any test\n${describeError(error)}`);
-      outcomes.set('', { counts: { passed: 0, failed: failures.length, skipped: 0 }, failures });
+      const counts = { passed: 0, failed: failures.length, skipped: 0 };
+      outcomes.set('', { counts, failures, files: new Map() });
     }
     return outcomes;
   });
@@ -85,10 +92,13 @@ export async function runVitest<T>(
 }
 
 function combine(modules: TestModule[], project: string): ProjectOutcome {
-  const outcomes = modules.filter((module) => module.project.name === project).map(fileOutcome);
+  const own = modules.filter((module) => module.project.name === project);
+  const files = new Map(own.map((module) => [module.relativeModuleId, fileOutcome(module)]));
+  const outcomes = [...files.values()];
   return {
     counts: sum(outcomes.map(({ counts }) => counts)),
     failures: outcomes.flatMap(({ failures }) => failures),
+    files: new Map([...files].map(([file, { counts }]) => [file, counts])),
   };
 }
 
@@ -96,7 +106,7 @@ function progressLine(module: TestModule): string {
   return `  ${module.project.name.padEnd(15)}  ${module.relativeModuleId}  ${formatCounts(fileOutcome(module).counts)}`;
 }
 
-function fileOutcome(module: TestModule): ProjectOutcome {
+function fileOutcome(module: TestModule): FileOutcome {
   const failures = findFailures(module);
   const count = (state: 'passed' | 'skipped') => [...module.children.allTests(state)].length;
   return {
