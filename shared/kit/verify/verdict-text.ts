@@ -43,9 +43,13 @@ export function formatFailures(verdict: Verdict, keep: (text: string) => string)
   const left = full.length - shown.length;
   return [
     ...shown,
-    ...(left > 0 ? [`${left} more fail. All of them in full: ${keep(full.join('\n\n'))}`] : []),
+    ...(left > 0
+      ? [`${left} more ${left === 1 ? 'fails' : 'fail'}. All of them in full: ${keep(full.join('\n\n'))}`]
+      : []),
     ...(consequences > 0
-      ? [`${consequences} more fail only because the gateway had ended. They are not shown.`]
+      ? [
+          `${consequences} more ${consequences === 1 ? 'fails' : 'fail'} only because the gateway had ended. They are not shown.`,
+        ]
       : []),
   ].join('\n\n');
 }
