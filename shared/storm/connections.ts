@@ -16,14 +16,14 @@ export function lackOfDescriptors(wanted: number): string | undefined {
 }
 
 /** The source address of connection number `i`. All of 127.0.0.0/8 is local on Linux. */
-export function sourceOf(i: number): string {
+export function localAddressOf(i: number): string {
   return process.platform === 'linux' ? `127.0.0.${1 + (Math.floor(i / perAddress) % 250)}` : '127.0.0.1';
 }
 
 /** Opens a connection. It resolves also when that fails: the socket is destroyed then. */
 export function open(port: number, i = 0, options: Partial<net.TcpNetConnectOpts> = {}): Promise<net.Socket> {
   return new Promise((resolve) => {
-    const socket = net.connect({ port, host: '127.0.0.1', localAddress: sourceOf(i), ...options });
+    const socket = net.connect({ port, host: '127.0.0.1', localAddress: localAddressOf(i), ...options });
     const done = () => resolve(socket);
     socket.on('error', done).once('connect', done);
   });
