@@ -27,7 +27,7 @@ test('npm run progress: the steps of the phase, a row for the workspace, and wha
   const { code, stdout, stderr } = await makeSandbox(files(1), ['vitest.config.ts']).run('progress');
   expect(stderr).toBe('');
   expect(code).toBe(0);
-  expect(stdout).toContain('\n  step 1   all   open   2 passed, 1 failed\n\n  phase ');
+  expect(stdout).toContain('\n  step 1  all  open  2 passed, 1 failed\n\n  phase ');
   expect(stdout).toContain(`
   phase      suite 1  suite 2   suite 3
   1-first    ok 3     fails     fails

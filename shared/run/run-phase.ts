@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type GatewayPorts, type GatewayProcess, startPhase } from '../process/gateway-process.ts';
 import { findPorts } from '../process/ports.ts';
 import { redirectConfig } from '../repository/demo-config.ts';
@@ -11,6 +12,8 @@ import { prettifyLine } from './log.ts';
 import type { RunOptions } from './options.ts';
 import { restartAfterCrash } from './restart.ts';
 
+// The exit code of a process may come shortly after its connections have ended.
+const exitMs = 1_000;
 // One Ctrl-C may arrive several times: from the terminal, from npm and from tsx. Within this time they count as one.
 const sameCtrlCMs = 500;
 
@@ -51,10 +54,13 @@ export async function runPhase(
     const ready = Promise.all(gateways.map((gateway) => gateway.ready()));
     const first = await Promise.race([over, ready]);
     if (Array.isArray(first)) {
-      if (first.includes(false))
+      if (first.every(Boolean)) {
+        const urls = gateways.map(({ url }) => url);
+        say(greeting(options, urls, servicePorts, adminPorts));
+        // A gateway that has ended tells its exit code below. One that still runs after this time hangs.
+      } else if (!(await Promise.race([...ended, sleep(exitMs)]))) {
         throw new CliError('A gateway does not answer GET /health. The log above may show the reason.');
-      const urls = gateways.map(({ url }) => url);
-      say(greeting(options, urls, servicePorts, adminPorts));
+      }
     }
     const end = await over;
     if (!end) return 0;
