@@ -6,8 +6,8 @@ import { buildPhase } from './shared/process/built-phase.ts';
 import { listLadderPairs } from './shared/repository/pairs.ts';
 import { listPhaseFolders } from './shared/repository/phases.ts';
 
-// The suites wait more than they compute: two files at a time even on one core.
-const maxWorkers = Math.max(2, Math.floor(availableParallelism() / 2));
+// The tests wait more than they compute: four files at a time even on two cores.
+const maxWorkers = Math.max(4, availableParallelism());
 // Nothing takes this long unless it hangs, even on a machine that has much else to do.
 const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
 // Many sentences that phase 0 does not keep end by a timeout.
@@ -28,9 +28,13 @@ const structureTests = [
   'test/steps.test.ts',
 ];
 
-// They start one gateway after another, many of them for whole suites and several at a time: npm run test:kit.
+// They take minutes: whole suites against broken gateways, every drill, every mutant, storms, restarts. npm run test:kit.
 const kitTests = [
   'test/break-command.test.ts',
+  'test/drills.test.ts',
+  'test/mutants.test.ts',
+  'test/stack-restart.test.ts',
+  'test/storm.test.ts',
   'test/verify.test.ts',
   'test/workspace-commands.test.ts',
   'test/workshop.test.ts',
