@@ -1,11 +1,15 @@
 import { clientAbort } from './client-abort.ts';
 import { cooldownHerd } from './cooldown-herd.ts';
 import { hiddenRetry } from './hidden-retry.ts';
+import { keySentTwice } from './key-sent-twice.ts';
+import { labelPerPath } from './label-per-path.ts';
 import { layeredDefences } from './layered-defences.ts';
 import { lostExpiry } from './lost-expiry.ts';
+import { missingId } from './missing-id.ts';
 import { redisDown } from './redis-down.ts';
 import { redisHung } from './redis-hung.ts';
 import type { Drill } from './runner/definition.ts';
+import { slippedPath } from './slipped-path.ts';
 import { slowService } from './slow-service.ts';
 import { spoofedAddress } from './spoofed-address.ts';
 import { twoGateways } from './two-gateways.ts';
@@ -15,6 +19,8 @@ import { windowEdge } from './window-edge.ts';
 export const drills: readonly Drill[] = [
   hiddenRetry,
   clientAbort,
+  keySentTwice,
+  slippedPath,
   windowEdge,
   twoGateways,
   lostExpiry,
@@ -24,4 +30,6 @@ export const drills: readonly Drill[] = [
   slowService,
   cooldownHerd,
   layeredDefences,
+  labelPerPath,
+  missingId,
 ];

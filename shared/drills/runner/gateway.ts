@@ -13,6 +13,8 @@ export type LogEntry = Record<string, unknown>;
 
 /** A phase that runs as a process of its own, and a client for it. */
 export interface DrillGateway extends Client {
+  /** Calls its admin listener, from phase 5 on. */
+  readonly admin: Client;
   /** Waits until the log has that many lines with this message, and returns the last of these. */
   logged(message: string, count?: number): Promise<LogEntry>;
 }
@@ -24,6 +26,8 @@ export interface DrillGatewayOptions {
   name: string;
   /** The service behind /api/inventory. */
   service: DrillService;
+  /** Prefixes that need a key. */
+  protectedPrefixes?: string[];
   timeoutMs?: number;
   /** The Redis for the counters. Without it, they are in the memory of the gateway. */
   redisUrl?: string | undefined;
@@ -58,6 +62,7 @@ export async function startDrillGateway(
 ): Promise<DrillGateway> {
   const phase = findPhase(String(options.phase));
   const port = await freePort();
+  const adminPort = await freePort();
   const config = join(around.folder, `gateway-${port}.json`);
   await writeFile(config, await configFor(phase.folder, options));
 
@@ -74,12 +79,13 @@ export async function startDrillGateway(
   };
   around.signal.throwIfAborted();
   const env = { REDIS_URL: options.redisUrl ?? '', LOG_LEVEL: 'info' };
-  const process = startPhase(phase, { port, adminPort: 0 }, config, { onLog, onError }, env);
+  const process = startPhase(phase, { port, adminPort }, config, { onLog, onError }, env);
   around.own(process);
   if (!(await process.ready())) throw new CliError(`Phase ${phase.name} does not start.${complaint}`);
 
   return {
     ...clientOf(process.url, around.signal),
+    admin: clientOf(`http://127.0.0.1:${adminPort}`, around.signal),
     async logged(message, count = 1) {
       const lines = () => log.filter(({ msg }) => msg === message);
       const what = `${options.name} logs "${message}"`;
@@ -95,11 +101,14 @@ export async function startDrillGateway(
 /** The gateway.json of the phase, with one service and the settings of the drill. It gets no new section. */
 async function configFor(folder: string, options: DrillGatewayOptions): Promise<string> {
   const config = JSON.parse(await readFile(join(folder, 'gateway.json'), 'utf8'));
-  const { service, timeoutMs = 30_000, limit = everything } = options;
+  const { service, protectedPrefixes = [], timeoutMs = 30_000, limit = everything } = options;
   const { whenRedisFails = 'allow', trustedProxies = [], circuitBreaker = never } = options;
   const settings: Record<string, unknown> = {
     services: { inventory: { url: service.url, timeoutMs } },
-    routes: config.routes.filter((route: { service: string }) => route.service === 'inventory'),
+    routes: [
+      ...config.routes.filter((route: { service: string }) => route.service === 'inventory'),
+      ...protectedPrefixes.map((prefix) => ({ prefix, service: 'inventory', access: 'protected' })),
+    ],
     trustedProxies,
     rateLimit: { identified: limit, anonymous: limit, whenRedisFails },
     circuitBreaker,
