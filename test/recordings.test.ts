@@ -1,11 +1,12 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { agree } from '../shared/recordings/agreement.ts';
-import { findRecordings, writeRecordings } from '../shared/recordings/blocks.ts';
+import { findRecordings, type RecordedCommand, writeRecordings } from '../shared/recordings/blocks.ts';
 import { curlAvailable, runDocumented } from '../shared/recordings/command.ts';
 import { withCopy } from '../shared/recordings/copy.ts';
-import { listRecordedFiles, rerunFile } from '../shared/recordings/file.ts';
+import { findStaleDrawings, listRecordedFiles, rerunFile } from '../shared/recordings/file.ts';
+import { drawTerminal } from '../shared/recordings/svg.ts';
 import { root } from '../shared/repository/phases.ts';
 import { startDemoServices } from '../shared/upstreams/demo-services.ts';
 
@@ -23,8 +24,12 @@ describe('the documents show what really happens', () => {
   // docs/workshop.md runs whole suites: test/workshop.test.ts.
   const files = listRecordedFiles().filter((file) => !file.endsWith('workshop.md'));
   test.skipIf(!curlAvailable).each(files)('in %s', { timeout: perFileMs }, async (file) => {
-    const { differences } = await rerunFile(file, startDemoServices);
+    const { differences, staleDrawings } = await rerunFile(file, startDemoServices);
     expect(differences, 'Next: npm run docs, then read what it changed.').toEqual([]);
+    expect(
+      staleDrawings.map((drawing) => drawing.file),
+      'Next: npm run docs.',
+    ).toEqual([]);
   });
 });
 
@@ -96,6 +101,68 @@ describe('a recording', () => {
     expect(findRecordings(written).flatMap(({ commands }) => commands.map(({ output }) => output))).toEqual(
       Array(3).fill('new\nlines'),
     );
+  });
+});
+
+describe('a drawing', () => {
+  const text = (svg: string) =>
+    [...svg.matchAll(/<text class="(\w+)"[^>]*>(.*)<\/text>/g)].map(([, kind, line]) => `${kind}: ${line}`);
+  const recorded: RecordedCommand[] = [
+    { comments: ['# one'], command: 'curl "http://a/?x=1&y=<2>"', output: '{\n  "a": 1\n}' },
+    { comments: [], command: 'node', output: '' },
+  ];
+
+  test('is asked for in a comment above the block, beside that of the phase', () => {
+    const block = '```console\n$ curl http://127.0.0.1:3000/\n```';
+    const markdown = [
+      '<!-- drawn as docs/one.svg -->',
+      '<!-- recorded against phase 3 -->',
+      block,
+      '<!-- recorded against phase 4 -->',
+      '',
+      '<!-- drawn as docs/two.svg -->',
+      block,
+      block,
+    ].join('\n');
+    expect(findRecordings(markdown)).toMatchObject([
+      { phase: '3', drawnAs: 'docs/one.svg' },
+      { phase: '4', drawnAs: 'docs/two.svg' },
+      { phase: undefined, drawnAs: undefined },
+    ]);
+  });
+
+  test('has each line of the recording, escaped, with the spaces at its beginning', () => {
+    expect(text(drawTerminal(recorded))).toEqual([
+      'comment: # one',
+      'command: $ curl "http://a/?x=1&amp;y=&lt;2&gt;"',
+      'output: {',
+      'output:   "a": 1',
+      'output: }',
+      'command: $ node',
+    ]);
+  });
+
+  test('wraps a long line as a terminal does', () => {
+    const long = drawTerminal([{ comments: [], command: 'node', output: 'a'.repeat(250) }]);
+    expect(text(long).map((line) => line.length - 'output: '.length)).toEqual([7, 100, 100, 50]);
+  });
+
+  test('is stale when its file is missing or shows something else', () => {
+    const [recording] = findRecordings('<!-- drawn as docs/none.svg -->\n```console\n$ node\n```');
+    if (!recording) throw new Error('There is no recording.');
+    expect(findStaleDrawings([recording])).toEqual([
+      { file: 'docs/none.svg', svg: drawTerminal(recording.commands) },
+    ]);
+    expect(findStaleDrawings([{ ...recording, drawnAs: 'docs/config.md' }])).toHaveLength(1);
+    expect(findStaleDrawings([{ ...recording, drawnAs: undefined }])).toEqual([]);
+  });
+
+  test('is drawn in the README', () => {
+    const [recording] = findRecordings(readFileSync(join(root, 'README.md'), 'utf8')).filter(
+      ({ drawnAs }) => drawnAs !== undefined,
+    );
+    expect(recording?.drawnAs).toBe('docs/terminal.svg');
+    expect(findStaleDrawings(recording ? [recording] : [])).toEqual([]);
   });
 });
 

@@ -10,8 +10,8 @@ const usage = `npm run docs -- [FILE ...] [options]
 
 Runs the commands in the \`\`\`console blocks of Markdown files and records their output. A line that begins with "$ "
 is a command: curl, npm run or node. <!-- recorded against phase 3 --> above a block starts a new gateway of that phase
-for it; <!-- recorded in a copy of the repository --> runs it in a copy that it may change. Without a FILE: every Markdown
-file that has such blocks.
+for it; <!-- recorded in a copy of the repository --> runs it in a copy that it may change. <!-- drawn as docs/terminal.svg -->
+draws the block in that file. Without a FILE: every Markdown file that has such blocks.
   --check   write nothing; exit code 1 when an output differs from what is shown
   --help    this text
 
@@ -31,9 +31,9 @@ async function main(): Promise<void> {
   if (different > 0) throw new CliError('Next: npm run docs, then read what it changed.');
 }
 
-/** Records or checks one file; resolves with the number of outputs that differed. */
+/** Records or checks one file; resolves with the number of outputs and drawings that differed. */
 async function record(file: string, check: boolean): Promise<number> {
-  const { commands, differences, text } = await rerunFile(file, startDemoServices);
+  const { commands, differences, text, staleDrawings } = await rerunFile(file, startDemoServices);
   const counted = `${file}: ${commands} ${commands === 1 ? 'command' : 'commands'}`;
   if (differences.length === 0) {
     console.log(`${counted}, as shown`);
@@ -44,7 +44,15 @@ async function record(file: string, check: boolean): Promise<number> {
     writeFileSync(join(root, file), text);
     console.log(`${counted}, ${differences.length} updated`);
   }
-  return differences.length;
+  for (const drawing of staleDrawings) {
+    if (check) {
+      console.error(`${drawing.file} does not show its recording in ${file}.`);
+    } else {
+      writeFileSync(join(root, drawing.file), drawing.svg);
+      console.log(`${drawing.file}: drawn anew`);
+    }
+  }
+  return differences.length + staleDrawings.length;
 }
 
 function findFile(word: string): string {

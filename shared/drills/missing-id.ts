@@ -15,10 +15,10 @@ export const missingId: Drill = {
   phase: 5,
   about: 'One of many equal requests went wrong. In which logs do you find it?',
   setUp: [
-    `${clients} clients send the same request at the same time, and one of them reports a wrong price: status, path and ` +
-      'time are those of the others.',
-    'The gateway calls the service inventory, and that calls the service prices; each of the three writes a log.',
-    'inventory writes the X-Request-Id that it gets to its log, but does not send it to prices.',
+    `At the same time ${clients} clients send the same request. One of them reports a wrong price: status, path and time ` +
+      'are those of the others.',
+    'The gateway calls the service inventory, which calls the service prices; each of the three writes a log.',
+    'The service inventory writes the X-Request-Id that it gets to its log, but does not send it to prices.',
   ],
   question:
     'The client of phase 5 reports the X-Request-Id of its answer. In how many of the three logs is it?',

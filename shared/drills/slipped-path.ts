@@ -12,7 +12,7 @@ export const slippedPath: Drill = {
   phase: 2,
   about: 'One path in four spellings. Which of them get past a protected route?',
   setUp: [
-    `${open} is public, and ${closed} needs a key; the service behind both decodes a path before it uses it.`,
+    `The route ${open} is public, and ${closed} needs a key; the service behind both decodes a path before it uses it.`,
     `A careless gateway refuses a request without a key if its path starts with ${closed}, and forwards all others.`,
     `A client without a key sends ${spellings.join(', ')} to it and to phase 2.`,
   ],

@@ -1,3 +1,4 @@
+import type { RootContent } from 'mdast';
 import { parseMarkdown } from '../repository/markdown.ts';
 
 /** A command of a recording and what it printed. */
@@ -18,10 +19,14 @@ export interface Recording {
   phase: string | undefined;
   /** True when the comment above the block asks for a copy of the repository to run the commands in. */
   inCopy: boolean;
+  /** The SVG file that shows the block as a terminal, as a path from the root; undefined when there is none. */
+  drawnAs: string | undefined;
   commands: RecordedCommand[];
 }
 
 const against = /^<!-- recorded against phase (\d+) -->$/;
+
+const drawn = /^<!-- drawn as (\S+\.svg) -->$/;
 
 const copied = '<!-- recorded in a copy of the repository -->';
 
@@ -30,14 +35,14 @@ export function findRecordings(markdown: string): Recording[] {
   const blocks = parseMarkdown(markdown).children;
   return blocks.flatMap((block, index) => {
     if (block.type !== 'code' || block.lang !== 'console' || !block.position) return [];
-    const before = blocks[index - 1];
-    const above = before?.type === 'html' ? before.value : '';
+    const above = commentsAbove(blocks, index);
     return [
       {
         begin: block.position.start.line - 1,
         end: block.position.end.line - 1,
-        phase: against.exec(above)?.[1],
-        inCopy: above === copied,
+        phase: firstMatch(against, above),
+        inCopy: above.includes(copied),
+        drawnAs: firstMatch(drawn, above),
         commands: splitCommands(block.value.split('\n')),
       },
     ];
@@ -54,6 +59,17 @@ export function writeRecordings(markdown: string, recordings: Recording[]): stri
     lines.splice(begin + 1, end - begin - 1, ...(entries.length > 0 ? [entries.join('\n\n')] : []));
   }
   return lines.join('\n');
+}
+
+/** The lines of HTML directly above a block. */
+function commentsAbove(blocks: RootContent[], index: number): string[] {
+  const before = blocks[index - 1];
+  if (before?.type !== 'html') return [];
+  return [...commentsAbove(blocks, index - 1), ...before.value.split('\n')];
+}
+
+function firstMatch(pattern: RegExp, lines: string[]): string | undefined {
+  return lines.map((line) => pattern.exec(line)?.[1]).find((found) => found !== undefined);
 }
 
 function splitCommands(lines: string[]): RecordedCommand[] {

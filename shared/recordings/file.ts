@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import type { StartServices } from '../repository/demo-ports.ts';
 import { readText } from '../repository/phase-files.ts';
@@ -9,6 +9,7 @@ import { findRecordings, type Recording, writeRecordings } from './blocks.ts';
 import { runDocumented } from './command.ts';
 import { foreignFolders, withCopy } from './copy.ts';
 import { type Ports, withGateway } from './gateway.ts';
+import { drawTerminal } from './svg.ts';
 
 const noGateway: Ports = new Map();
 
@@ -19,12 +20,20 @@ export interface Difference {
   real: string;
 }
 
+/** An SVG file, as a path from the root of the repository, and what it must hold to show its recording. */
+export interface Drawing {
+  file: string;
+  svg: string;
+}
+
 /** The result of running the recordings of a document again. */
 export interface Rerun {
   commands: number;
   differences: Difference[];
   /** The document with the real output where it differs. */
   text: string;
+  /** The drawings of the recordings whose files hold something else. */
+  staleDrawings: Drawing[];
 }
 
 /** The Markdown files of the repository that hold recordings, as paths from its root with `/`. */
@@ -53,7 +62,18 @@ export async function rerunFile(file: string, startServices: StartServices): Pro
     }
   }
   const commands = recordings.reduce((sum, recording) => sum + recording.commands.length, 0);
-  return { commands, differences, text: writeRecordings(markdown, recordings) };
+  const staleDrawings = findStaleDrawings(recordings);
+  return { commands, differences, text: writeRecordings(markdown, recordings), staleDrawings };
+}
+
+/** The drawings of these recordings whose files do not exist, or show something else. */
+export function findStaleDrawings(recordings: readonly Recording[]): Drawing[] {
+  return recordings.flatMap(({ drawnAs, commands }) => {
+    if (drawnAs === undefined) return [];
+    const path = join(root, drawnAs);
+    const svg = drawTerminal(commands);
+    return existsSync(path) && readText(path) === svg ? [] : [{ file: drawnAs, svg }];
+  });
 }
 
 /** Writes the real output into the recording where it differs, and returns the differences. */
