@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { agree } from '../shared/recordings/agreement.ts';
@@ -7,6 +7,7 @@ import { curlAvailable, runDocumented } from '../shared/recordings/command.ts';
 import { withCopy } from '../shared/recordings/copy.ts';
 import { findStaleDrawings, listRecordedFiles, rerunFile } from '../shared/recordings/file.ts';
 import { drawTerminal } from '../shared/recordings/svg.ts';
+import { readText } from '../shared/repository/phase-files.ts';
 import { root } from '../shared/repository/phases.ts';
 import { startDemoServices } from '../shared/upstreams/demo-services.ts';
 
@@ -157,12 +158,11 @@ describe('a drawing', () => {
     expect(findStaleDrawings([{ ...recording, drawnAs: undefined }])).toEqual([]);
   });
 
-  test('is drawn in the README', () => {
-    const [recording] = findRecordings(readFileSync(join(root, 'README.md'), 'utf8')).filter(
-      ({ drawnAs }) => drawnAs !== undefined,
-    );
+  test('is shown by the README', () => {
+    const [recording] = findRecordings(readText(join(root, 'docs/terminal.md')));
     expect(recording?.drawnAs).toBe('docs/terminal.svg');
     expect(findStaleDrawings(recording ? [recording] : [])).toEqual([]);
+    expect(readText(join(root, 'README.md'))).toContain('](docs/terminal.svg)](docs/terminal.md)');
   });
 });
 
