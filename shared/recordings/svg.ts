@@ -10,7 +10,8 @@ const barHeight = 28;
 const secondsPerCommand = 1.2;
 
 const style = `
-text { font: ${fontSize}px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; white-space: pre; }
+text { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace; }
+text { font-size: ${fontSize}px; white-space: pre; }
 .comment { fill: #8b949e; } .command { fill: #7ee787; } .output { fill: #e6edf3; }
 @keyframes appear { from { opacity: 0; } }
 @media (prefers-reduced-motion: no-preference) { g { animation: appear 0.3s both; } }
