@@ -46,7 +46,10 @@ const phases = listPhaseFolders();
 const servers = new Map(phases.map(({ folder }) => [folder, buildPhase(folder)]));
 function commandOf(folder: string): string[] {
   const server = servers.get(folder);
-  return server ? ['node', server] : ['node', '--import', 'tsx', join(folder, 'server.ts')];
+  // With source maps, the stack of a gateway that died names the lines of its TypeScript.
+  return server
+    ? ['node', '--enable-source-maps', server]
+    : ['node', '--import', 'tsx', join(folder, 'server.ts')];
 }
 
 // Random byte sequences: many against the newest phase, and the default number against the others.
