@@ -172,6 +172,8 @@ describe('a recorded command', () => {
       /^"a b" is not a valid client name\./,
     );
     expect(await runDocumented('MY_WORD=yes node -p "process.env.MY_WORD"', noPorts)).toBe('yes');
+    const busy = "'a\\nThis machine is overloaded: 9 programs.\\nNext: wait.\\n\\nb'";
+    expect(await runDocumented(`node -p "${busy}"`, noPorts)).toBe('a\nb');
   });
 
   test.for([
