@@ -1,13 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, exec, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listPhaseFolders, listPhases } from '../shared/repository/phases.ts';
 import { prettifyLine } from '../shared/run/log.ts';
+import { arePresent } from './support/program.ts';
 
 const root = join(import.meta.dirname, '..');
 const onWindows = process.platform === 'win32';
@@ -127,10 +129,24 @@ describe('npm run phase:N', () => {
     expect(said()).toContain('Phase 1-routing is ready.');
   });
 
-  test('without a number: the newest phase', async () => {
-    const { said } = await start([]);
-    expect(said()).toContain(`Phase ${listPhases().at(-1)?.name} is ready.`);
-  });
+  test.skipIf(!arePresent('curl'))(
+    'without a number: the newest phase, with calls that really get 200, 401, 429 and 503',
+    async () => {
+      const { said, admin } = await start([]);
+      expect(said()).toContain(`Phase ${listPhases().at(-1)?.name} is ready.`);
+      expect(said()).toMatch(/# 200.*# 401.*# 429.*# 503/s);
+      const calls = said().match(/^ {2}curl .*$/gm) ?? [];
+      const statuses: string[] = [];
+      for (const call of calls) {
+        const { stdout } = await promisify(exec)(call);
+        if (!call.includes('_faults'))
+          statuses.push((stdout.match(/(?<=^HTTP\/1\.1 |^)\d{3}/gm) ?? []).join(' '));
+      }
+      expect(statuses).toEqual(['200', '401', '200 200 200 200 200 429 429', '500 500 500 503']);
+      expect(calls.at(-1)).toMatch(/-X DELETE .*\/_faults$/);
+      expect(said()).toContain(`  npm run dashboard -- ${admin}/metrics\n`);
+    },
+  );
 
   test('routes to the services where they are, and shows requests in a line for people', async () => {
     const { seen, url, orders } = await start(['1']);

@@ -1,5 +1,5 @@
 import { devNull } from 'node:os';
-import type { RunOptions } from './options.ts';
+import { defaultAdminPort, type RunOptions } from './options.ts';
 
 const key = '-H "X-API-Key: demo-mobile-app-key"';
 // curl expands [1-7] itself, in every shell.
@@ -56,9 +56,25 @@ const tries: Array<(url: string, orders: string, admin: string) => Array<[what: 
   ],
 ];
 
+/** The calls of npm start: one for each answer that the newest phase gives of its own, in this order. */
+function startTries(url: string, orders: string): Array<[what: string, command: string]> {
+  return [
+    ['200: a client with a key', `curl -i ${key} ${url}/api/orders/1`],
+    ['401: orders needs a key', `curl -i ${url}/api/orders/1`],
+    ['429: too many calls without a key', `curl ${statusOnly} "${url}/api/inventory/1?[1-7]"`],
+    ['break the orders service', `curl ${orders}/_faults -d fault=status -d status=500`],
+    // Few calls, so that a client may try everything twice before its own limit of 10 is reached.
+    [
+      '503: its errors pass, until the circuit opens',
+      `curl ${statusOnly} ${key} "${url}/api/orders/1?[1-4]"`,
+    ],
+    ['repair it; the circuit closes after its cooldown', `curl -X DELETE ${orders}/_faults`],
+  ];
+}
+
 /** The text that the run command prints when the gateways are ready. */
 export function greet(
-  { phase, config, services }: RunOptions,
+  { phase, isNamed, config, services }: RunOptions,
   urls: string[],
   ports: RunOptions['servicePorts'],
   adminPorts: number[],
@@ -74,10 +90,11 @@ export function greet(
   if (phase.number >= 2 && !config) facts.push('keys      demo-mobile-app-key  demo-partner-web-key');
   if (phase.number >= 3) facts.push(`Redis     ${describeRedis(process.env.REDIS_URL)}`);
 
-  const demo = tries[phase.number] ?? tries.at(-1);
+  const demo = isNamed ? (tries[phase.number] ?? tries.at(-1)) : startTries;
   // The routes of the user's own config are not known here.
   const calls =
     config || !demo ? [['the health check', `curl -i ${url}/health`]] : demo(url, orders, admins[0] ?? '');
+  if (!isNamed && admins[0]) calls.push(['what it counts, in another terminal', showDashboard(admins[0])]);
   return `
 Phase ${phase.name} is ready.
 
@@ -88,6 +105,12 @@ ${calls.map(([what, command]) => `  # ${what}\n  ${command}`).join('\n')}
 
 Ctrl-C stops everything.
 `;
+}
+
+/** The dashboard looks at the default admin port unless it gets a URL. */
+function showDashboard(admin: string): string {
+  const isDefault = admin === `http://127.0.0.1:${defaultAdminPort}`;
+  return isDefault ? 'npm run dashboard' : `npm run dashboard -- ${admin}/metrics`;
 }
 
 /** Host and port only: the URL may hold a password. */

@@ -9,6 +9,8 @@ import { readNumber, readPort, refuseWords } from '../terminal/option-values.ts'
 /** The options of the command line. */
 export interface RunOptions {
   phase: Phase;
+  /** Whether the command names the phase. npm start does not. */
+  isNamed: boolean;
   port: number;
   /** Whether the phase has an admin listener. */
   hasAdmin: boolean;
@@ -24,7 +26,8 @@ export interface RunOptions {
 const defaultPort = 3000;
 const maxInstances = 64;
 const firstPhaseWithRedis = 3;
-const defaultAdminPort = 9464;
+/** Port of the admin listener, where the dashboard looks for its metrics. */
+export const defaultAdminPort = 9464;
 const firstPhaseWithAdmin = 5;
 
 /** The options of every command that runs a phase, for readArguments. */
@@ -75,7 +78,7 @@ export function readRunOptions(): RunOptions | undefined {
   const [word, ...extra] = positionals;
   const phase = findPhaseFolder(word);
   refuseWords(usage, extra);
-  return toRunOptions(phase, values);
+  return { ...toRunOptions(phase, values), isNamed: word !== undefined };
 }
 
 /** Checks the values of the options. A wrong value throws a CliError. */
@@ -86,6 +89,7 @@ export function toRunOptions(phase: Phase, values: RunValues): RunOptions {
   if (port + instances - 1 > 65535) throw new CliError(`${instances} ports from ${port} on go past 65535.`);
   return {
     phase,
+    isNamed: true,
     port,
     hasAdmin: phase.number >= firstPhaseWithAdmin,
     adminPort: readPort('admin-port', values['admin-port'], port === 0 ? 0 : defaultAdminPort),

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 
-/** Programs of the stack, each with the Debian package that contains it. */
-const packages = { haproxy: 'haproxy', prometheus: 'prometheus', promtool: 'prometheus' };
+/** Programs that tests start, each with the Debian package that contains it. */
+const packages = { curl: 'curl', haproxy: 'haproxy', prometheus: 'prometheus', promtool: 'prometheus' };
 
 /**
  * True when all these programs are on PATH. When one is missing, it prints what is skipped; with CI=true it throws
