@@ -132,6 +132,17 @@ describe('a gateway that is right', () => {
     expect(code).toBe(0);
   });
 
+  test('may be the frozen phase itself, with --phase', async () => {
+    const { code, text } = await verify('2', '--phase', '--step', '1', '--sentence', 'empty key');
+    expect(text).toMatch(
+      /^Phase 2, client identity: node --import tsx phases\/2-client-identity\/server\.ts\n/,
+    );
+    expect(text).toMatch(
+      /\d sentences judged, all kept, in \d+ s\.\nNext: npm run verify -- 2 --phase, for the next step\n/,
+    );
+    expect(code).toBe(0);
+  });
+
   // A part of its own suite is enough, because the ladder runs all suites against all phases.
   const parts = ['a prefix', 'who is asking', 'an address', 'the limit', 'the request id'];
   test.concurrent.each(phases)('keeps its own suite: $name', async (phase) => {
@@ -486,7 +497,11 @@ describe.concurrent('what cannot be judged', () => {
       .listen(0, '127.0.0.1');
     await once(occupant, 'listening');
     const { port } = occupant.address() as AddressInfo;
-    const subject = { words: ['node', 'no-such-file'], command: 'node no-such-file', isWorkspace: false };
+    const subject = {
+      words: ['node', 'no-such-file'],
+      command: 'node no-such-file',
+      kind: 'command',
+    } as const;
     const tried = tryOut(subject, phases[0] as Phase, { startMs: 1_000, port });
     await expect(tried).rejects.toThrow(NotJudged);
     await expect(tried).rejects.toThrow(
@@ -498,6 +513,8 @@ describe.concurrent('what cannot be judged', () => {
   test.for([
     [['9'], /There is no phase "9"\. The phases are: 1 /],
     [['--cmd', 'node x.js'], /Name the phase that the gateway claims to be/],
+    [['--phase'], /Name the phase .* npm run verify -- 1 --phase\n/],
+    [['2', '--phase', '--cmd', 'x'], /--phase and --cmd name two gateways/],
     [['2', '--cmd', ' '], /--cmd needs a command/],
     [['2', '--cmd', 'x', '--only', '3'], /--only takes a whole number from 1 to 2, not "3"/],
     [['2', '--cmd', 'x', '--step', '6'], /--step takes a whole number from 1 to 5, not "6"/],
@@ -518,7 +535,18 @@ describe.concurrent('what cannot be judged', () => {
   test('--help prints every option', async () => {
     const { code, text } = await verify('--help');
     expect(code).toBe(0);
-    for (const option of ['cmd', 'only', 'step', 'sentence', 'bail', 'hold', 'all', 'watch', 'limit'])
+    for (const option of [
+      'cmd',
+      'phase',
+      'only',
+      'step',
+      'sentence',
+      'bail',
+      'hold',
+      'all',
+      'watch',
+      'limit',
+    ])
       expect(text).toContain(`--${option}`);
   });
 });

@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import type { HintGroup } from '../kit/hints/hint-group.ts';
 import { findHints, findStartHints, readCode } from '../kit/hints/hints.ts';
 import { type LastVerdict, lastVerdict } from '../kit/verify/last-verdict.ts';
-import { findFolder, quoteCommand, readSubject, type Subject } from '../kit/verify/subject.ts';
+import {
+  findFolder,
+  readSubject,
+  repeatOption,
+  type Subject,
+  subjectArguments,
+} from '../kit/verify/subject.ts';
 import { numberedTitle } from '../kit/verify/verdict-text.ts';
 import { verifyOnce } from '../kit/verify/verify-once.ts';
 import { readPhase } from '../kit/verify/verify-options.ts';
@@ -23,11 +29,12 @@ Shows a hint for the first sentence that failed in the last npm run verify. With
   --failure N       the hint for the Nth failure, in the order of npm run verify
   --level N         how much help: 1 what to think of (default), 2 what to do, 3 the lines of the reference
   --cmd "COMMAND"   the gateway that this command starts, as in npm run verify
+  --phase           the frozen phase itself, as in npm run verify
   --help            this text`;
 
 await runCommand(async () => {
   const { values, positionals } = readArguments(usage, {
-    cmd: { type: 'string' },
+    ...subjectArguments,
     failure: { type: 'string' },
     level: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
@@ -35,8 +42,8 @@ await runCommand(async () => {
   if (values.help) return console.log(usage);
   const [word, ...extra] = positionals;
   refuseWords(usage, extra);
-  const phase = readPhase(word, values.cmd);
-  const subject = readSubject(values.cmd);
+  const phase = readPhase(word, values);
+  const subject = readSubject(values, phase);
   const level = readNumber('level', values.level, 1, [1, levels]);
 
   const verdict = lastVerdict(subject, phase) ?? (await judgeNow(subject, phase));
@@ -70,7 +77,7 @@ async function describeHints(
   failure: number,
   level: number,
 ): Promise<string> {
-  const again = `npm run verify -- ${phase.number}${quoteCommand(subject)}`;
+  const again = `npm run verify -- ${phase.number}${repeatOption(subject)}`;
   const failed = verdict.failed[failure - 1];
   if (!failed) return `No sentence failed in the last verdict${ageOf(verdict)}.\nNext: ${again}`;
   const group = failed.broken ? findStartHints(failed.suite) : findHints(failed.suite, failed.name);
@@ -88,7 +95,7 @@ async function describeHints(
     '',
     ...(group ? hintsOf(group, failed.suite, level) : ['There are no hints for this suite yet.', '']),
     group && level < levels
-      ? `Next: fix it, or get one more hint: npm run hint -- ${phase.number}${quoteCommand(subject)}${choice} --level ${level + 1}`
+      ? `Next: fix it, or get one more hint: npm run hint -- ${phase.number}${repeatOption(subject)}${choice} --level ${level + 1}`
       : `Next: fix it, then ${again}`,
   ].join('\n');
 }
@@ -124,9 +131,9 @@ function ageOf({ at }: LastVerdict): string {
   return hours < 1 ? '' : ` (judged ${hours === 1 ? 'an hour' : `${hours} hours`} ago)`;
 }
 
-/** True when a file of the workspace is newer than the verdict. The files behind --cmd are not known. */
+/** True when a file of the gateway is newer than the verdict. The files behind --cmd are not known. */
 async function hasChanged(subject: Subject, { at }: LastVerdict): Promise<boolean> {
-  if (!subject.isWorkspace) return false;
+  if (subject.kind === 'command') return false;
   const folder = findFolder(subject);
   const files = await readdir(folder, { recursive: true });
   return files

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgsStringToArgv } from 'string-argv';
-import { root } from '../../repository/phases.ts';
+import { type Phase, root } from '../../repository/phases.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { requireWorkspace, workspaceCommand, workspacePath } from '../workspace/workspace.ts';
 
@@ -11,30 +11,48 @@ export interface Subject {
   words: readonly string[];
   /** The same, as the user wrote it. */
   command: string;
-  isWorkspace: boolean;
+  kind: 'workspace' | 'frozen phase' | 'command';
 }
 
-/** The gateway of a command as written in `--cmd`, or that of the workspace. */
-export function readSubject(cmd: string | undefined): Subject {
+/** The values of the options that choose a gateway. */
+export interface SubjectValues {
+  cmd?: string | undefined;
+  phase: boolean;
+}
+
+/** The options that choose a gateway, for readArguments. */
+export const subjectArguments = {
+  cmd: { type: 'string' },
+  phase: { type: 'boolean', default: false },
+} as const;
+
+/** The gateway of a command as written in `--cmd`, with `--phase` the frozen phase itself, or that of the workspace. */
+export function readSubject({ cmd, phase: isFrozen }: SubjectValues, phase: Phase): Subject {
+  if (isFrozen) {
+    if (cmd !== undefined) throw new CliError('--phase and --cmd name two gateways: choose one of them.');
+    const words = ['node', '--import', 'tsx', `phases/${phase.name}/server.ts`];
+    return { words, command: words.join(' '), kind: 'frozen phase' };
+  }
   if (cmd === undefined) {
     requireWorkspace();
-    return { words: workspaceCommand, command: workspaceCommand.join(' '), isWorkspace: true };
+    return { words: workspaceCommand, command: workspaceCommand.join(' '), kind: 'workspace' };
   }
   const words = parseArgsStringToArgv(cmd);
   if (words.length === 0)
     throw new CliError('--cmd needs a command, such as --cmd "node my-gateway/server.js".');
-  return { words, command: cmd, isWorkspace: false };
+  return { words, command: cmd, kind: 'command' };
 }
 
-/** The --cmd option to repeat in another command; '' for the workspace. */
-export function quoteCommand({ command, isWorkspace }: Subject): string {
-  if (isWorkspace) return '';
+/** The option that names the gateway in another command, after a space; '' for the workspace. */
+export function repeatOption({ command, kind }: Subject): string {
+  if (kind === 'workspace') return '';
+  if (kind === 'frozen phase') return ' --phase';
   return command.includes('"') ? ` --cmd '${command}'` : ` --cmd "${command}"`;
 }
 
 /** The folder with the files of the gateway. Throws a CliError when its command names no file. */
-export function findFolder({ words, isWorkspace }: Subject): string {
-  if (isWorkspace) return workspacePath();
+export function findFolder({ words, kind }: Subject): string {
+  if (kind === 'workspace') return workspacePath();
   for (const word of words) {
     const path = resolve(root, word);
     if (!existsSync(path)) continue;

@@ -6,7 +6,7 @@ import { colour } from '../../terminal/colour.ts';
 import { count } from '../../terminal/count.ts';
 import { describeBreakdown, describeDeath, describeFailure, hasDied } from './failure-text.ts';
 import type { StartAttempt } from './preflight.ts';
-import { quoteCommand } from './subject.ts';
+import { repeatOption } from './subject.ts';
 import type { Verdict } from './verdict.ts';
 import type { VerifyOptions } from './verify-options.ts';
 
@@ -129,10 +129,11 @@ export function tellSuccess(
   const words = isPart
     ? `${count(judged, 'sentence')} judged, ${judged === 1 ? 'kept' : 'all kept'}`
     : `It keeps the contract of ${phases}, ${count(judged, 'sentence')}`;
-  return `${colour.green(words)}, in ${seconds} s.\nNext: ${isPart ? `npm run verify -- ${number}, for ${step ? 'the next step' : 'all of them'}` : nextStep()}`;
+  return `${colour.green(words)}, in ${seconds} s.\nNext: ${isPart ? `npm run verify -- ${number}${repeatOption(subject)}, for ${step ? 'the next step' : 'all of them'}` : nextStep()}`;
 
   function nextStep(): string {
-    if (subject.isWorkspace) return `npm run compare -- ${number}, to compare your files with the reference`;
+    if (subject.kind === 'workspace')
+      return `npm run compare -- ${number}, to compare your files with the reference`;
     const next = listPhases().find((other) => other.number > number);
     return next ? `phases/${next.name}/README.md, the phase after it` : 'docs/adding-a-phase.md';
   }
@@ -144,9 +145,9 @@ export function tellFailure(
   open: Step | undefined,
   seconds: number,
 ): string {
-  const hint = `npm run hint -- ${phase.number}${quoteCommand(subject)}`;
+  const hint = `npm run hint -- ${phase.number}${repeatOption(subject)}`;
   const where = open ? `: ${nameStep(open)} is open` : '';
   const words = `${colour.red('Not yet')}${where}, in ${seconds} s.\nNext: fix the first failure. For a hint: ${hint}`;
   if (open?.suite !== phase.number) return words;
-  return `${words}\nOnly this step: npm run verify -- ${phase.number}${quoteCommand(subject)} --step ${open.number}`;
+  return `${words}\nOnly this step: npm run verify -- ${phase.number}${repeatOption(subject)} --step ${open.number}`;
 }

@@ -86,7 +86,7 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
       ? tellSuccess(options, { suites, judged, isPart, seconds })
       : tellFailure(options, openStep, seconds),
   );
-  if (inSteps && subject.isWorkspace && workspacePhase()?.number === phase.number) {
+  if (inSteps && subject.kind === 'workspace' && workspacePhase()?.number === phase.number) {
     const isNew = (openStep || isKept) && (await showStep(phase, openStep));
     if (isNew)
       console.log(

@@ -4,7 +4,7 @@ import { readArguments } from '../../terminal/arguments.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { readNumber, refuseWords } from '../../terminal/option-values.ts';
 import { requireWorkspace } from '../workspace/workspace.ts';
-import { readSubject, type Subject } from './subject.ts';
+import { readSubject, type Subject, type SubjectValues, subjectArguments } from './subject.ts';
 
 const defaultLimitSeconds = 240;
 
@@ -15,6 +15,7 @@ phase of the workspace), then those of the phases before it.
   --all               judges all suites to the end
   --step N            only this step of the phase
   --cmd "COMMAND"     judges another gateway, in any language: the command that starts it in the root folder, without a shell
+  --phase             judges the frozen phase itself, in phases/, instead of the workspace
   --only N            only suite N, to the end
   --sentence "TEXT"   only the sentences that contain this text
   --bail              ends at the first sentence that fails
@@ -45,7 +46,7 @@ export interface VerifyOptions {
 /** Reads the command line; undefined after printing the help. A wrong option throws a CliError. */
 export function readVerifyOptions(): VerifyOptions | undefined {
   const { values, positionals } = readArguments(usage, {
-    cmd: { type: 'string' },
+    ...subjectArguments,
     only: { type: 'string' },
     step: { type: 'string' },
     sentence: { type: 'string' },
@@ -62,11 +63,11 @@ export function readVerifyOptions(): VerifyOptions | undefined {
   }
   const [word, ...extra] = positionals;
   refuseWords(usage, extra);
-  const phase = readPhase(word, values.cmd);
+  const phase = readPhase(word, values);
   const { sentence, bail, hold, all, watch } = values;
   const only = values.only === undefined ? undefined : readNumber('only', values.only, 0, [1, phase.number]);
   return {
-    subject: readSubject(values.cmd),
+    subject: readSubject(values, phase),
     phase,
     only,
     step: readStep(values.step, only ?? phase.number),
@@ -85,11 +86,11 @@ function readStep(value: string | undefined, suite: number): Step | undefined {
 }
 
 /** The phase that a gateway claims to be: the one named, otherwise the phase of the workspace. */
-export function readPhase(word: string | undefined, cmd: string | undefined): Phase {
+export function readPhase(word: string | undefined, { cmd, phase: isFrozen }: SubjectValues): Phase {
   if (word !== undefined) return findPhase(word);
-  if (cmd === undefined) return requireWorkspace();
+  if (cmd === undefined && !isFrozen) return requireWorkspace();
   const phases = listPhases().map(({ number, name }) => `${number} (${name})`);
   throw new CliError(
-    `Name the phase that the gateway claims to be, such as: npm run verify -- 1 --cmd …\nThe phases are: ${phases.join(', ')}.`,
+    `Name the phase that the gateway claims to be, such as: npm run verify -- 1 ${isFrozen ? '--phase' : '--cmd …'}\nThe phases are: ${phases.join(', ')}.`,
   );
 }
