@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import {
   type Cell,
@@ -100,14 +102,83 @@ Next: read phases/2-second/README.md, then start the phase: npm run phase:2
     expect((await sandbox.run('diff', ['1', '2'], { NO_COLOR: '1' })).stdout).not.toContain('\u001b');
   });
 
+  test('takes file names, also of the README and with the folder', async ({ expect }) => {
+    const sandbox = makeSandbox(files);
+    const one = (await sandbox.run('diff', ['2', 'added.ts'])).stdout;
+    expect(one).toMatch(
+      /^From 1-first to 2-second\n\n {2}new {2}added\.ts {2}\+2\n\n--- \/dev\/null\n\+\+\+ phases\/2-second\/added\.ts\n@@.*\n\+a;\n\+b;\n\nNext: /,
+    );
+    const two = (await sandbox.run('diff', ['1', '2', 'README.md', 'phases/2-second/gateway.ts'])).stdout;
+    expect(two.match(/^\+\+\+ .*/gm)).toEqual([
+      '+++ phases/2-second/gateway.ts',
+      '+++ phases/2-second/README.md',
+    ]);
+    const same = (await sandbox.run('diff', ['1', '2', 'same.ts'])).stdout;
+    expect(same).toBe('1-first and 2-second have the same same.ts.\n');
+  });
+
+  test('orders files as a request meets them', async ({ expect }) => {
+    const sandbox = makeSandbox({
+      'phases/1-first/README.md': '# First\n',
+      'phases/2-second/README.md': '# Second\n',
+      'phases/2-second/admit.ts': "import './count.ts';\n",
+      'phases/2-second/config.ts': '',
+      'phases/2-second/count.ts': "readFile('count.lua');\n",
+      'phases/2-second/count.lua': 'return 1\n',
+      'phases/2-second/forward.ts': '',
+      'phases/2-second/gateway.json': '{}\n',
+      'phases/2-second/gateway.ts': `import { admit } from './admit.ts';
+import type { Config } from './config.ts';
+import { forward } from './forward.ts';
+import type { Store } from './store.ts';
+import { open, route } from './where.ts';
+open();
+// admit() comes after route().
+stage(route);
+stage(admit);
+stage(forward);
+`,
+      'phases/2-second/notes.txt': 'a note\n',
+      'phases/2-second/server.ts': "import { store } from './store.ts';\nstore();\n",
+      'phases/2-second/store.ts': '',
+      'phases/2-second/where.ts': '',
+    });
+    const { stdout } = await sandbox.run('diff', ['1', '2', '--name-only']);
+    expect(
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((path) => path.replace('phases/2-second/', '')),
+    ).toEqual(
+      'gateway.ts where.ts admit.ts count.ts count.lua forward.ts server.ts store.ts config.ts gateway.json notes.txt README.md'.split(
+        ' ',
+      ),
+    );
+  });
+
+  test('on a terminal, pages through PAGER; in a pipe, never', async ({ expect }) => {
+    const sandbox = makeSandbox({ ...files, 'terminal.mjs': 'process.stdout.isTTY = true;\n' });
+    const terminal = { NODE_OPTIONS: `--import=${pathToFileURL(join(sandbox.folder, 'terminal.mjs')).href}` };
+    sandbox.write('pager.mjs', "process.stdin.on('data', (text) => console.log('paged: ' + text));\n");
+    const pager = { PAGER: 'node pager.mjs --quiet' };
+    const plain = (await sandbox.run('diff', ['1', '2'], { NO_COLOR: '1' })).stdout;
+    const run = async (env: Record<string, string>) =>
+      (await sandbox.run('diff', ['1', '2'], { NO_COLOR: '1', ...env })).stdout;
+    expect(await run(pager)).toBe(plain);
+    expect(await run({ ...pager, ...terminal })).toBe(`paged: ${plain}\n`);
+    expect(await run({ PAGER: '', ...terminal })).toBe(plain);
+    expect(await run({ PAGER: 'no-such-pager', ...terminal })).toBe(plain);
+  });
+
   test.for([
+    { words: ['1', '2', 'x.ts'], message: 'Neither 1-first nor 2-second has a file "x.ts". The files are: ' },
     {
       words: ['9'],
       message: 'There is no phase "9". The phases are: 1 (1-first), 2 (2-second), 3 (3-third).',
     },
     { words: ['1'], message: '1-first is the first phase: nothing comes before it.' },
     { words: ['1', '2', '3'], message: 'Two phases at most, not 3.' },
-    { words: ['--color'], message: "Unknown option '--color'.\n\nnpm run diff -- [FROM] [TO]" },
+    { words: ['--color'], message: "Unknown option '--color'.\n\nnpm run diff -- [FROM] [TO] [FILE" },
   ])('refuses $words without a stack', async ({ words, message }, { expect }) => {
     const { code, stdout, stderr } = await makeSandbox(files).run('diff', words);
     expect(code).toBe(1);

@@ -222,7 +222,7 @@ describe.concurrent('npm run compare, rescue and reset', () => {
     const { code, stdout } = await sandbox.run('compare');
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /^From workspace to phases\/3-rate-limiting\n\n {2}differs +access-log\.ts +\+\d+\n {2}differs +config\.ts +\+\d+ -\d+\n/,
+      /^From workspace to phases\/3-rate-limiting\n\n {2}differs +gateway\.ts +\+\d+ -\d+\n {2}differs +access-log\.ts +\+\d+\n/,
     );
     expect(stdout).toMatch(/\n {2}theirs +fixed-window\.lua +\+\d+\n/);
     expect(stdout).toMatch(/\n {2}yours +my-limiter\.ts +-1\n/);

@@ -1,10 +1,11 @@
 import { requireWorkspace } from '../kit/workspace/workspace.ts';
 import { compareWorkspace, fileName } from '../kit/workspace/workspace-files.ts';
-import { byReadingOrder, formatChange, listChanges } from '../repository/diff-text.ts';
-import type { FileChange } from '../repository/phase-diff.ts';
+import { formatChange, listChanges } from '../repository/diff-text.ts';
+import { type FileChange, pickFiles } from '../repository/phase-diff.ts';
 import { findPhase, type Phase } from '../repository/phases.ts';
+import { inReadingOrder } from '../repository/reading-order.ts';
 import { readArguments } from '../terminal/arguments.ts';
-import { CliError, runCommand } from '../terminal/cli-error.ts';
+import { runCommand } from '../terminal/cli-error.ts';
 import { colour } from '../terminal/colour.ts';
 
 const usage = `npm run compare -- [PHASE] [FILE ...] [options]
@@ -25,20 +26,18 @@ await runCommand(() => {
   const isFile = word === undefined || word.includes('.');
   const phase = isFile ? own : findPhase(word);
   const files = (isFile ? positionals : others).map(fileName);
-  console.log(describe(phase, own, pickFiles(compareWorkspace(phase), files), values.stat));
+  console.log(
+    describe(
+      phase,
+      own,
+      pickFiles(compareWorkspace(phase), files, 'Neither the workspace nor the reference'),
+      values.stat,
+    ),
+  );
 });
 
-function pickFiles(changes: FileChange[], files: string[]): FileChange[] {
-  const unknown = files.find((file) => !changes.some(({ path }) => path === file));
-  if (unknown === undefined) return changes.filter(({ path }) => files.length === 0 || files.includes(path));
-  const known = changes.map(({ path }) => path).join(', ');
-  throw new CliError(
-    `Neither the workspace nor the reference has a file "${unknown}". The files are: ${known}.`,
-  );
-}
-
 function describe(phase: Phase, own: Phase, changes: FileChange[], stat: boolean): string {
-  const differing = changes.filter(({ kind }) => kind !== 'unchanged').sort(byReadingOrder);
+  const differing = inReadingOrder(changes).filter(({ kind }) => kind !== 'unchanged');
   const same = changes.length - differing.length;
   const counted = same > 0 ? [`  ${same} ${same === 1 ? 'file is' : 'files are'} the same.`] : [];
   const reference = `phases/${phase.name}`;

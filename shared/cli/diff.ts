@@ -1,16 +1,21 @@
-import { byReadingOrder, formatChange, listChanges } from '../repository/diff-text.ts';
-import { comparePhases, type FileChange, inheritedLines } from '../repository/phase-diff.ts';
+import { fileName } from '../kit/workspace/workspace-files.ts';
+import { showInPager } from '../process/pager.ts';
+import { formatChange, listChanges } from '../repository/diff-text.ts';
+import { comparePhases, type FileChange, inheritedLines, pickFiles } from '../repository/phase-diff.ts';
 import { findPhaseFolder, listPhases, type Phase } from '../repository/phases.ts';
+import { inReadingOrder } from '../repository/reading-order.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
 import { colour } from '../terminal/colour.ts';
 
-const usage = `npm run diff -- [FROM] [TO] [options]
+const usage = `npm run diff -- [FROM] [TO] [FILE ...] [options]
 
-Shows what a phase adds: a summary of its files, then the diff.
+Shows what a phase adds: a summary of its files, then the diff. The files are in the order in which a request meets them.
+On a terminal, the text is shown with $PAGER or less.
   npm run diff               the step into the newest phase
   npm run diff -- 3          the step into phase 3
   npm run diff -- 1 4        everything between two phases
+  npm run diff -- 2 3 gateway.ts rate-limit.ts    only these files
 
   --stat        only the summary
   --name-only   only the paths of the files that differ, one per line
@@ -30,8 +35,13 @@ function main(): void {
     all: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   });
-  if (values.help) console.log(usage);
-  else console.log(describe(...choosePhases(positionals), values));
+  if (values.help) {
+    console.log(usage);
+    return;
+  }
+  const files = positionals.filter((word) => word.includes('.')).map(fileName);
+  const [from, to] = choosePhases(positionals.filter((word) => !word.includes('.')));
+  showInPager(describe(from, to, files, values));
 }
 
 const aboutPhaseZero =
@@ -51,19 +61,22 @@ function choosePhases(words: string[]): [Phase, Phase] {
   );
 }
 
-function describe(from: Phase, to: Phase, options: Options): string {
-  const changes = comparePhases(from.folder, to.folder);
-  const differing = changes.filter(({ kind }) => kind !== 'unchanged').sort(byReadingOrder);
+function describe(from: Phase, to: Phase, files: string[], options: Options): string {
+  const all = inReadingOrder(comparePhases(from.folder, to.folder));
+  const changes = pickFiles(all, files, `Neither ${from.name} nor ${to.name}`);
+  const differing = changes.filter(({ kind }) => kind !== 'unchanged');
   if (options['name-only']) {
     return differing
       .map(({ path, kind }) => `phases/${kind === 'removed' ? from.name : to.name}/${path}`)
       .join('\n');
   }
-  if (differing.length === 0) return `${from.name} and ${to.name} have the same files.`;
-  const shown = differing.filter(({ path }) => options.all || path !== 'README.md');
+  if (differing.length === 0)
+    return `${from.name} and ${to.name} have the same ${files.join(' and ') || 'files'}.`;
+  const shown = differing.filter(({ path }) => options.all || files.length > 0 || path !== 'README.md');
   const parts = [
     colour.bold(`From ${from.name} to ${to.name}`),
-    summary(changes, differing),
+    listChanges(differing, { changed: 'changed', new: 'new', removed: 'removed', unchanged: '' }) +
+      (files.length > 0 ? '' : totals(changes, differing)),
     ...(from.number === 0 || to.number === 0 ? [aboutPhaseZero] : []),
     ...(options.stat
       ? []
@@ -76,10 +89,10 @@ function describe(from: Phase, to: Phase, options: Options): string {
   return parts.join('\n\n');
 }
 
-function summary(changes: FileChange[], differing: FileChange[]): string {
+function totals(changes: FileChange[], differing: FileChange[]): string {
   const unchanged = changes.length - differing.length;
   return [
-    listChanges(differing, { changed: 'changed', new: 'new', removed: 'removed', unchanged: '' }),
+    '',
     `  ${unchanged} ${unchanged === 1 ? 'file is' : 'files are'} unchanged.`,
     `  ${inheritedLines(changes)} lines added or removed in inherited TypeScript files.`,
   ].join('\n');

@@ -3,13 +3,6 @@ import { colour } from '../terminal/colour.ts';
 import { toText } from '../terminal/table.ts';
 import type { FileChange } from './phase-diff.ts';
 
-/** Sorts inherited files first, because they show where a phase hooks in, and the README last. */
-export function byReadingOrder(a: FileChange, b: FileChange): number {
-  const rank = ({ path, kind }: FileChange) =>
-    path === 'README.md' ? 3 : ['changed', 'new', 'removed'].indexOf(kind);
-  return rank(a) - rank(b);
-}
-
 /** A line per file, with the word for its kind and the number of lines added and removed. */
 export function listChanges(changes: FileChange[], words: Record<FileChange['kind'], string>): string {
   const rows = changes.map(({ path, kind, added, removed }) => {

@@ -1,4 +1,5 @@
 import { structuredPatch } from 'diff';
+import { CliError } from '../terminal/cli-error.ts';
 import { readPhaseFiles } from './phase-files.ts';
 
 /** The change of one file between two phases. `added` and `removed` count lines, as in a diff. */
@@ -39,6 +40,14 @@ function countLines(before: string, after: string): { added: number; removed: nu
   );
   const count = (sign: string) => lines.filter((line) => line.startsWith(sign)).length;
   return { added: count('+'), removed: count('-') };
+}
+
+/** The changes of these files; all without any. `neither` begins the message about a file that is in neither folder. */
+export function pickFiles(changes: FileChange[], files: string[], neither: string): FileChange[] {
+  const unknown = files.find((file) => !changes.some(({ path }) => path === file));
+  if (unknown === undefined) return changes.filter(({ path }) => files.length === 0 || files.includes(path));
+  const known = changes.map(({ path }) => path).join(', ');
+  throw new CliError(`${neither} has a file "${unknown}". The files are: ${known}.`);
 }
 
 /** Lines added and removed in the TypeScript files that both phases have. test/phases.test.ts limits this number. */
