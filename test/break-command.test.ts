@@ -105,6 +105,42 @@ describe('npm run break -- --guess', () => {
   });
 });
 
+describe('npm run break -- --hard', () => {
+  test('names no mistake, and a guess names a file', async () => {
+    hide('2', 'key-forwarded');
+    const { said, named, stop } = await start(['2', '--hard']);
+    await stop();
+    expect(named).toBeUndefined();
+    for (const { name } of mutants('2')) expect(said).not.toContain(name);
+    expect(said).toMatch(/But it is broken.*\nNext: .*npm run break -- 2 --guess FILE\n/s);
+
+    const wrong = await run('2', '--guess', 'route.ts');
+    expect(wrong.stdout).toMatch(
+      /^No, the mistake is not in route\.ts\.\n\nNext: .*npm run break -- 2 --reveal\n$/,
+    );
+    const right = await run('2', '--guess', 'phases/2-client-identity/headers.ts');
+    expect(right.stdout).toMatch(
+      /^Yes, the mistake is in headers\.ts\.\n\nNext: .*npm run break -- 2 --reveal\n$/,
+    );
+    expect(right.stdout).not.toContain('x-api-key');
+    const unknown = await run('2', '--guess', 'key-in-log');
+    expect(unknown.code).toBe(1);
+    expect(unknown.stderr).toMatch(
+      /phases\/2-client-identity has no file "key-in-log"\. Its files are: .*headers\.ts/,
+    );
+    expect((await run('2', '--reveal')).stdout).toMatch(/^2-client-identity\/key-forwarded\n/);
+  });
+
+  test('ends with a start without it: the same mistake, with names', async () => {
+    hide('2', 'key-forwarded');
+    await (await start(['2', '--hard'])).stop();
+    const { named, stop } = await start(['2']);
+    await stop();
+    expect(named).toEqual(namesWithout('2', ['redis', 'config']));
+    expect((await run('2', '--guess', 'key-forwarded')).stdout).toMatch(/^Yes/);
+  });
+});
+
 test('npm run break -- --reveal tells it without a guess', async () => {
   hide('1', 'query-lost');
   const { code, stdout } = await run('1', '--reveal');

@@ -1,7 +1,9 @@
 import { rmSync } from 'node:fs';
-import { hide, readHidden, uncover } from '../mutants/break-memory.ts';
-import { findMutant, listMutants, type Mutant, writeMutant } from '../mutants/mutant.ts';
+import { fileName } from '../kit/workspace/workspace-files.ts';
+import { hide, isHardHunt, readHidden, rememberHard, uncover } from '../mutants/break-memory.ts';
+import { filesOfMutant, findMutant, listMutants, type Mutant, writeMutant } from '../mutants/mutant.ts';
 import { makeMutantsFolder } from '../mutants/mutants-folder.ts';
+import { readPhaseFiles } from '../repository/phase-files.ts';
 import { findPhase, type Phase } from '../repository/phases.ts';
 import { greet } from '../run/greeting.ts';
 import { type RunOptions, runArguments, runArgumentsHelp, toRunOptions } from '../run/options.ts';
@@ -17,6 +19,7 @@ const usage = `Starts a phase with a mistake in it, and the demo services. Call 
   npm run break -- PHASE --guess NAME     says whether it is this one
   npm run break -- PHASE --reveal         names the mistake and shows its lines
   npm run break -- PHASE --another        starts another mistake
+  npm run break -- PHASE --hard           does not name the mistakes it may be; --guess FILE then says whether it is in this file
 
 ${runArgumentsHelp}
 
@@ -29,19 +32,20 @@ async function main(): Promise<void> {
     guess: { type: 'string' },
     reveal: { type: 'boolean' },
     another: { type: 'boolean' },
+    hard: { type: 'boolean', default: false },
   });
   if (values.help) return console.log(usage);
   const [word, ...extra] = positionals;
   if (word === undefined) throw new CliError(`Name a phase.\n\n${usage}`);
   const phase = findPhase(word);
   refuseWords(usage, extra);
-  if (values.guess !== undefined) console.log(judgeGuess(phase, findMutant(phase, values.guess)));
+  if (values.guess !== undefined) console.log(judgeGuess(phase, values.guess));
   else if (values.reveal) console.log(reveal(phase));
-  else process.exitCode = await runMutant(toRunOptions(phase, values), values.another ?? false);
+  else process.exitCode = await runMutant(toRunOptions(phase, values), values.another ?? false, values.hard);
 }
 
 /** Runs a broken phase until it is stopped; resolves with the exit code. */
-async function runMutant(options: RunOptions, another: boolean): Promise<number> {
+async function runMutant(options: RunOptions, another: boolean, isHard: boolean): Promise<number> {
   const { phase } = options;
   const given = { redis: Boolean(process.env.REDIS_URL), config: options.config !== undefined };
   const candidates = listMutants(phase).filter(({ needs }) => needs.every((need) => given[need]));
@@ -49,11 +53,12 @@ async function runMutant(options: RunOptions, another: boolean): Promise<number>
   const hidden = readHidden(phase);
   const isFit = hidden !== undefined && candidates.some(({ name }) => name === hidden.name);
   const mutant = isFit && !another ? hidden : hide(phase, candidates);
+  rememberHard(phase, isHard);
   const folder = makeMutantsFolder();
   try {
     writeMutant(mutant, folder);
     return await runPhase({ ...options, phase: { ...phase, folder } }, startDemoServices, (...known) =>
-      [greet(...known), describeTask(phase, candidates)].join('\n'),
+      [greet(...known), isHard ? describeHardTask(phase) : describeTask(phase, candidates)].join('\n'),
     );
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -71,7 +76,32 @@ Next: call it from another terminal until you know which one. docs/contract.md s
 `;
 }
 
-function judgeGuess(phase: Phase, guess: Mutant): string {
+function describeHardTask(phase: Phase): string {
+  return `But it is broken: there is a mistake in one of its files.
+
+Next: call it from another terminal until you know which file. docs/contract.md says what it should do. Then:
+  npm run break -- ${phase.number} --guess FILE
+  npm run break -- ${phase.number} --reveal
+`;
+}
+
+function judgeGuess(phase: Phase, guess: string): string {
+  return isHardHunt(phase) ? judgeFile(phase, fileName(guess)) : judgeName(phase, findMutant(phase, guess));
+}
+
+function judgeFile(phase: Phase, file: string): string {
+  const { name, number, folder } = phase;
+  const hidden = requireHidden(phase);
+  const files = [...readPhaseFiles(folder).keys()].filter((path) => path !== 'README.md');
+  if (!files.includes(file))
+    throw new CliError(`phases/${name} has no file "${file}". Its files are: ${files.join(', ')}.`);
+  const reveal = `npm run break -- ${number} --reveal`;
+  return filesOfMutant(hidden).includes(file)
+    ? `Yes, the mistake is in ${file}.\n\nNext: find the line in phases/${name}/${file} that you would have to change. Then: ${reveal}`
+    : `No, the mistake is not in ${file}.\n\nNext: continue to look, or ${reveal}`;
+}
+
+function judgeName(phase: Phase, guess: Mutant): string {
   const hidden = requireHidden(phase);
   if (guess.name !== hidden.name) {
     return `No, it is another one.\n\n  You named ${guess.name}: ${guess.story}\n\nNext: continue to look, or npm run break -- ${phase.number} --reveal`;

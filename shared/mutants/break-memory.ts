@@ -10,6 +10,8 @@ const file = join(mutantsFolder, 'break.json');
 interface Memory {
   /** Name of the mutant that the user is looking for, if there is one. */
   hidden?: string;
+  /** Whether the names of the mutants were not shown at the last start. */
+  isHard?: boolean;
   /** Names of the mutants that were found or revealed. */
   known: string[];
 }
@@ -18,6 +20,16 @@ interface Memory {
 export function readHidden(phase: Phase): Mutant | undefined {
   const { hidden } = readMemory()[phase.name] ?? {};
   return listMutants(phase).find(({ name }) => name === hidden);
+}
+
+/** Whether the user looks for the mistake without the names of the mutants. */
+export function isHardHunt(phase: Phase): boolean {
+  return readMemory()[phase.name]?.isHard ?? false;
+}
+
+/** Stores whether the names of the mutants are shown. */
+export function rememberHard(phase: Phase, isHard: boolean): void {
+  remember(phase, { known: [], ...readMemory()[phase.name], isHard });
 }
 
 /** Chooses a mutant at random and stores its name. Mutants that were not hidden yet come first. */

@@ -84,6 +84,11 @@ export function plant({ phase, name, diff }: Mutant): Map<string, string> {
   return files;
 }
 
+/** The files of the phase that the mistake changes. */
+export function filesOfMutant({ diff }: Mutant): string[] {
+  return parsePatch(diff).flatMap(({ oldFileName }) => oldFileName ?? []);
+}
+
 /** Makes a folder and writes the phase with the mistake into it. */
 export function writeMutant(mutant: Mutant, folder: string): void {
   mkdirSync(folder, { recursive: true });
