@@ -237,13 +237,17 @@ describe('mistakes', () => {
 
   test.each([
     ['--port', /Port PORT on 127\.0\.0\.1 is already in use; the gateway needs it\.\n.*--port NUMBER/],
+    [
+      '--admin-port',
+      /Port PORT on 127\.0\.0\.1 is already in use; the admin listener needs it\.\n.*--admin-port NUMBER/,
+    ],
     ['--inventory-port', /Port PORT .*"inventory" needs it\.\n.*--inventory-port NUMBER/],
     ['--orders-port', /Port PORT .*"orders" needs it\.\n.*--orders-port NUMBER/],
   ])('a busy port is explained: %s', async (option, message) => {
     const blocker = net.createServer().listen(0, '127.0.0.1');
     await once(blocker, 'listening');
     const { port } = blocker.address() as net.AddressInfo;
-    const { seen, ended } = run(['1', ...anyPorts, option, String(port)]);
+    const { seen, ended } = run(['5', ...anyPorts, option, String(port)]);
     expect(await ended).toBe(1);
     expect(seen.stderr.replaceAll(String(port), 'PORT')).toMatch(message);
     expect(seen.stderr).not.toMatch(/\n +at /);

@@ -24,15 +24,19 @@ export async function freePort(): Promise<number> {
 
 /**
  * `count` consecutive ports that are free now, or any free ones for port 0. A port in use throws a CliError that names
- * the option for another one.
+ * the listener that needs it, and the option for another one.
  */
-export async function findPorts(port: number, count: number, option = '--port'): Promise<number[]> {
+export async function findPorts(
+  port: number,
+  count: number,
+  listener = { name: 'gateway', option: '--port' },
+): Promise<number[]> {
   const probes: net.Server[] = [];
   try {
     // All probes stay open until the last port is found. Otherwise port 0 could return the same port twice.
     for (let n = 0; n < count; n++) {
       const next = port === 0 ? 0 : port + n;
-      probes.push(await listen(next).catch((error) => refuse(error, next, option)));
+      probes.push(await listen(next).catch((error) => refuse(error, next, listener)));
     }
     return probes.map((probe) => (probe.address() as net.AddressInfo).port);
   } finally {
@@ -60,11 +64,15 @@ async function close(probe: net.Server): Promise<void> {
   await once(probe, 'close');
 }
 
-function refuse(error: NodeJS.ErrnoException, port: number, option: string): never {
+function refuse(
+  error: NodeJS.ErrnoException,
+  port: number,
+  { name, option }: { name: string; option: string },
+): never {
   const { code } = error;
   if (code !== 'EADDRINUSE' && code !== 'EACCES') throw error;
   throw new CliError(
-    `Port ${port} on 127.0.0.1 is ${code === 'EACCES' ? 'not allowed' : 'already in use'}; the gateway needs it.\n` +
+    `Port ${port} on 127.0.0.1 is ${code === 'EACCES' ? 'not allowed' : 'already in use'}; the ${name} needs it.\n` +
       `Choose another with ${option} NUMBER (0 picks a free one), or stop what listens there.`,
   );
 }

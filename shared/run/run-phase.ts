@@ -31,7 +31,10 @@ export async function runPhase(
   const interrupted = untilInterrupted(gateways, say);
   const ports = await findPorts(options.port, options.instances);
   const adminPorts = options.hasAdmin
-    ? await findPorts(options.adminPort, options.instances, '--admin-port')
+    ? await findPorts(options.adminPort, options.instances, {
+        name: 'admin listener',
+        option: '--admin-port',
+      })
     : [];
   const folder = await mkdtemp(join(tmpdir(), 'phased-gateway-'));
   let services: RunningServices | undefined;
