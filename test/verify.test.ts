@@ -337,6 +337,13 @@ describe.concurrent('a failure', () => {
         output(),
       );
       const address = { host: '127.0.0.1', port: Number(curl?.[1]) };
+      const [, port, config = '', service = ''] =
+        /gateway +http:\/\/127\.0\.0\.1:(\d+)\n +config +(\S+\.json)\n +services +\/api\/inventory leads to inventory, (http:\S+)\nPress Enter/.exec(
+          output(),
+        ) ?? [];
+      expect(Number(port)).toBe(address.port);
+      expect(JSON.parse(readFileSync(join(root, config), 'utf8')).services.inventory.url).toBe(service);
+      expect((await fetch(service)).status).toBe(200);
       const answer = await send(address, '/api/inventory/1', { headers: { 'X-API-Key': '' } });
       expect(answer.json()).toMatchObject({ method: 'GET', target: '/1' });
       child.stdin?.write('\n');

@@ -47,6 +47,36 @@ export function describeDeath(number: number, { suite, name, evidence }: TestRes
   ].join('\n');
 }
 
+/** What runs while a failed test is held: the gateways that it called, their configs, and the services of its requests. */
+export function describeHeld({ evidence }: TestResult): string {
+  const running = evidence?.gateways.filter(({ exit }) => exit === undefined) ?? [];
+  const isCalled = ({ env }: ObservedGateway) =>
+    evidence?.exchanges.some(({ port }) => String(port) === env.PORT) ?? false;
+  const shown = running.some(isCalled) ? running.filter(isCalled) : running;
+  const targets = evidence?.exchanges.map(({ sent }) => sent.split(' ', 2)[1] ?? '') ?? [];
+  return shown
+    .flatMap(({ env, config }) => [
+      ...row('gateway', [`http://${env.HOST}:${env.PORT}`]),
+      ...row('config', [keepConfig(config)]),
+      ...row('services', limit(servicesOf(config, targets), 8)),
+    ])
+    .join('\n');
+}
+
+/** A line per route that one of the targets may match; of all routes when none does. */
+function servicesOf(config: string, targets: string[]): string[] {
+  let parsed: { services?: Record<string, { url?: string }>; routes?: Array<Record<string, string>> };
+  try {
+    parsed = JSON.parse(config);
+  } catch {
+    return [];
+  }
+  const { services = {}, routes = [] } = parsed;
+  const isMeant = ({ prefix = '' }) => targets.some((target) => target.startsWith(prefix));
+  const shown = routes.some(isMeant) ? routes.filter(isMeant) : routes;
+  return shown.map(({ prefix, service = '' }) => `${prefix} leads to ${service}, ${services[service]?.url}`);
+}
+
 /** True for a gateway that all tests of a file share and that ended with an error. No test wants that. */
 export function hasDied({ ownStart, exit }: ObservedGateway): boolean {
   return !ownStart && exit !== undefined && exit.code !== 0;

@@ -6,7 +6,7 @@ import { colour } from '../../terminal/colour.ts';
 import { count } from '../../terminal/count.ts';
 import { showStep } from '../workspace/task-page.ts';
 import { workspacePhase } from '../workspace/workspace.ts';
-import { describeFailure } from './failure-text.ts';
+import { describeFailure, describeHeld } from './failure-text.ts';
 import { judge, type Listener } from './judge.ts';
 import { judgeTwice, tellOverload, tellUnsteady } from './judge-again.ts';
 import { keepFailures, keepVerdict, type LastVerdict, lastVerdict } from './last-verdict.ts';
@@ -150,7 +150,8 @@ function progress(): Listener {
 /** Shows the failed test and waits for Enter, or for the end of the input. */
 async function hold(test: TestResult): Promise<void> {
   console.log(`\n${describeFailure(1, test)}\n`);
-  console.log('Its gateway and services are still running: you can repeat the call. Press Enter to end.');
+  console.log('Its gateway and services are still running: you can repeat the call.');
+  console.log(`${describeHeld(test)}\nPress Enter to end.`);
   process.stdin.resume();
   await Promise.race(['data', 'end'].map((event) => once(process.stdin, event)));
   process.stdin.pause();
