@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 import { cpuChart } from '../shared/bench/charts.ts';
@@ -140,6 +141,34 @@ test('aligns words left and numbers right, whatever their colour, and escapes wh
   expect(toMarkdown(rows, 2)).toContain('| --- | --- | ---: |\n');
   expect(toMarkdown(rows)).toContain('| a\\|b | 1 |');
 });
+
+test.skipIf(!onPath('wrk'))(
+  'counts the CPU time of Redis only for what uses it (needs wrk on PATH)',
+  async () => {
+    const around = await prepareSurroundings();
+    // In the place of a Redis that works for others: a process that is never idle.
+    const busy = spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' });
+    try {
+      const plan = { rounds: 1, warmUpSeconds: 1, generations: 1, load };
+      const withBusy = { ...around, redis: { url: '', pid: busy.pid ?? 0 } };
+      const subjects = [direct, { ...direct, name: 'with Redis', usesRedis: true }];
+      const found = await measure(
+        subjects,
+        plan,
+        withBusy,
+        () => {},
+        () => {},
+      );
+      const [without = 0, using] = found.map(({ slices }) => slices[0]?.redisCpuUs);
+      expect(without).toBe(0);
+      expect(using).toBeGreaterThan(0);
+      expect([phase(2), phase(3)].map(({ usesRedis }) => usesRedis)).toEqual([false, true]);
+    } finally {
+      busy.kill('SIGKILL');
+      await Promise.all(around.services.map((service) => service.stop()));
+    }
+  },
+);
 
 test.skipIf(!onPath('wrk'))('measures phase 1 beside its service (needs wrk on PATH)', async () => {
   const around = await prepareSurroundings();

@@ -171,7 +171,7 @@ function statusOf(url: string, { headers, method }: BenchLoad): Promise<number> 
 
 async function slice({ subject, running, urls, load }: Target, { redis }: BenchSurroundings): Promise<Slice> {
   const cpu = () => running.reduce((sum, { pid }) => sum + cpuMicroseconds(pid), 0);
-  const redisCpu = () => (redis ? cpuMicroseconds(redis.pid) : 0);
+  const redisCpu = () => (redis && subject.usesRedis ? cpuMicroseconds(redis.pid) : 0);
   const [cpuBefore, redisBefore] = [cpu(), redisCpu()];
   const answers = await sendLoad(urls, load);
   const [cpuUsed, redisUsed] = [cpu() - cpuBefore, redisCpu() - redisBefore];

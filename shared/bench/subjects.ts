@@ -20,6 +20,8 @@ export interface BenchSubject {
   readonly load?: Partial<BenchLoad>;
   /** The expected status when refusals are measured. Otherwise it is 200, or 204 for POST. */
   readonly status?: number;
+  /** Whether it calls the Redis that all subjects share. Otherwise the CPU time of this Redis is not its own. */
+  readonly usesRedis?: boolean;
 }
 
 const benchKey = 'bench-key';
@@ -53,6 +55,7 @@ export function phase(number: number, options: PhaseOptions = {}): BenchSubject 
     name,
     load: { ...load, headers: number >= 2 && key !== null ? { 'x-api-key': key } : {} },
     ...(status && { status }),
+    usesRedis: number >= 3,
     async launch(around) {
       const folder = listPhases().find((candidate) => candidate.number === number)?.folder;
       if (!folder) throw new CliError(`there is no phase ${number}`);
@@ -158,6 +161,7 @@ export function limiter(name: string, kind: string): BenchSubject {
   return {
     name,
     load: { headers: { 'x-api-key': benchKey } },
+    usesRedis: kind !== 'none',
     launch(around) {
       const file = join(scratch, 'limiter.json');
       writeFileSync(file, JSON.stringify(phaseConfig(2, around, {})));
