@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createVitest } from 'vitest/node';
-import { findHints, findStartHints, hintsBySuite, readCode } from '../shared/kit/hints/hints.ts';
+import { chooseHints, findHints, findStartHints, hintsBySuite, readCode } from '../shared/kit/hints/hints.ts';
+import { describeFailure } from '../shared/kit/verify/failure-text.ts';
+import { type Subject, usesFastify } from '../shared/kit/verify/subject.ts';
 import { readText } from '../shared/repository/phase-files.ts';
 import { listPhases, root } from '../shared/repository/phases.ts';
 import { findAnchors } from './support/document.ts';
@@ -54,6 +56,34 @@ describe.each(phases)('the hints for suite $number', ({ number }) => {
       expect(lines.length, `${code.file}: ${code.from}`).toBeLessThanOrEqual(50);
       expect(lines.join('\n')).toContain(code.from);
     }
+  });
+});
+
+describe('a gateway without Fastify', () => {
+  const ofFrameworks = /fastify|framework|hook|parser off/i;
+  const groups = [...hintsBySuite.values()].flat();
+
+  test('gets no hint about frameworks, and one with Fastify gets them', () => {
+    const about = (hasFastify: boolean) =>
+      groups.flatMap((group) => chooseHints(group, hasFastify)).filter((hint) => ofFrameworks.test(hint));
+    expect(about(false)).toEqual([]);
+    expect(about(true).length).toBeGreaterThan(3);
+    expect(groups.every((group) => chooseHints(group, false).every((hint) => hint.length > 20))).toBe(true);
+  });
+
+  test('is told by the imports of its folder', () => {
+    const subject = (...words: string[]): Subject => ({ words, command: words.join(' '), kind: 'command' });
+    expect(usesFastify(subject('node', '--import', 'tsx', 'phases/1-routing/server.ts'))).toBe(true);
+    expect(usesFastify(subject('node', 'shared/examples/plain-node-gateway/server.mjs'))).toBe(false);
+    expect(usesFastify(subject('gateway-in-another-language'))).toBe(false);
+  });
+
+  test('reads its own wording in a failure', () => {
+    const name = 'HOST > may be a name';
+    const failed = { suite: 1, file: '1-routing/01-x.test.ts', name, state: 'failed', faults: [] } as const;
+    const test = { ...failed, faults: [], evidence: undefined };
+    expect(describeFailure(1, test, true)).toContain('How many listeners does your framework open');
+    expect(describeFailure(1, test, false)).toMatch(/hint +localhost can be .* your server/);
   });
 });
 

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HintGroup } from '../kit/hints/hint-group.ts';
-import { findHints, findStartHints, readCode } from '../kit/hints/hints.ts';
+import { chooseHints, findHints, findStartHints, readCode } from '../kit/hints/hints.ts';
 import { type LastVerdict, lastVerdict } from '../kit/verify/last-verdict.ts';
 import {
   findFolder,
@@ -10,6 +10,7 @@ import {
   repeatOption,
   type Subject,
   subjectArguments,
+  usesFastify,
 } from '../kit/verify/subject.ts';
 import { numberedTitle } from '../kit/verify/verdict-text.ts';
 import { verifyOnce } from '../kit/verify/verify-once.ts';
@@ -93,19 +94,20 @@ async function describeHints(
       ? [`  Your files have changed since then. For a new verdict: ${again}`]
       : []),
     '',
-    ...(group ? hintsOf(group, failed.suite, level) : ['There are no hints for this suite yet.', '']),
+    ...(group
+      ? hintsOf(group, failed.suite, level, usesFastify(subject))
+      : ['There are no hints for this suite yet.', '']),
     group && level < levels
       ? `Next: fix it, or get one more hint: npm run hint -- ${phase.number}${repeatOption(subject)}${choice} --level ${level + 1}`
       : `Next: fix it, then ${again}`,
   ].join('\n');
 }
 
-function hintsOf(
-  { contract, document = 'docs/contract.md', read, hints, code }: HintGroup,
-  suite: number,
-  level: number,
-) {
-  const texts = hints.slice(0, level).flatMap((hint, i) => [colour.cyan(`Hint ${i + 1}`), `  ${hint}`, '']);
+function hintsOf(group: HintGroup, suite: number, level: number, hasFastify: boolean) {
+  const { contract, document = 'docs/contract.md', read, code } = group;
+  const texts = chooseHints(group, hasFastify)
+    .slice(0, level)
+    .flatMap((hint, i) => [colour.cyan(`Hint ${i + 1}`), `  ${hint}`, '']);
   return [
     colour.cyan('The contract says'),
     `  ${contract}`,

@@ -25,6 +25,10 @@ export const routingHints: HintGroup[] = [
       'Does anything in your gateway depend on the method? A framework often checks the method before your code runs.',
       'Forward the method unchanged. The framing (Content-Length, Transfer-Encoding) says whether there is a body, not the method: a GET may have one. The response to HEAD keeps its Content-Length and has no body.',
     ],
+    hintsWithoutFastify: [
+      'Does anything in your gateway depend on the method?',
+      'Forward the method unchanged. The framing (Content-Length, Transfer-Encoding) says whether there is a body, not the method: a GET may have one. The response to HEAD keeps its Content-Length and has no body.',
+    ],
     code: { file: 'http-server.ts', from: 'for (const method of PROXIED_METHODS)' },
   },
   {
@@ -63,6 +67,10 @@ export const routingHints: HintGroup[] = [
     hints: [
       'What reads the body before the service gets it? Frameworks parse what looks like JSON, text or a form.',
       'Switch off every body parser and forward the raw stream. Keep Content-Type and Content-Length unchanged. A body of unknown length arrives in chunks and leaves in chunks. Trailers are dropped.',
+    ],
+    hintsWithoutFastify: [
+      'What reads the body before the service gets it? What is collected first does not stream.',
+      'Parse nothing, and forward the stream of the request. Keep Content-Type and Content-Length unchanged. A body of unknown length arrives in chunks and leaves in chunks. Trailers are dropped.',
     ],
     code: { file: 'upload.ts', from: 'constructor(request: IncomingMessage' },
   },
@@ -687,6 +695,10 @@ export const routingHints: HintGroup[] = [
       'localhost can be 127.0.0.1 and ::1. How many listeners does your framework open for it, and do all of them have your limits?',
       'Look the name up once and listen on one of its addresses. Frameworks may open a second server for the other address, without the limits and the listeners of the first. Log the address, not the name.',
     ],
+    hintsWithoutFastify: [
+      'localhost can be 127.0.0.1 and ::1. On how many of them does your server listen, and which one does it log?',
+      'Look the name up once and listen on one of its addresses. Log the address, not the name.',
+    ],
     code: { file: 'server.ts', from: 'async function listen(' },
   },
   {
@@ -869,6 +881,10 @@ export const routingHints: HintGroup[] = [
     hints: [
       'What does a load balancer do with its requests between the signal and its next health check?',
       'Begin to close only when the delay is over: until then the listener accepts, kept connections stay open, and the 10 s for requests in flight do not run. Your framework may limit the time of a hook. Handle each signal once, so that the second one ends the process, as it does by default.',
+    ],
+    hintsWithoutFastify: [
+      'What does a load balancer do with its requests between the signal and its next health check?',
+      'Begin to close only when the delay is over: until then the listener accepts, kept connections stay open, and the 10 s for requests in flight do not run. Handle each signal once, so that the second one ends the process, as it does by default.',
     ],
     code: { file: 'drain.ts', from: 'export function prepareDrain(' },
   },

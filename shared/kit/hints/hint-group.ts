@@ -18,6 +18,8 @@ export interface HintGroup {
   read: string;
   /** Hint 1: what to think of. Hint 2: what to do. */
   hints: [general: string, concrete: string];
+  /** The same for a gateway without Fastify, where the others are about what a framework does. */
+  hintsWithoutFastify?: [general: string, concrete: string];
   /** Hint 3. */
   code: CodeHint;
   /** Set in the one group of a suite that is shown when the gateway does not start with its config. */

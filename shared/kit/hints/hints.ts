@@ -39,6 +39,14 @@ export function findStartHints(suite: number): HintGroup | undefined {
   return hintsBySuite.get(suite)?.find(({ whenItDoesNotStart }) => whenItDoesNotStart);
 }
 
+/** The first two hints, in the wording for a gateway with or without Fastify. */
+export function chooseHints(
+  { hints, hintsWithoutFastify }: HintGroup,
+  hasFastify: boolean,
+): [string, string] {
+  return hasFastify ? hints : (hintsWithoutFastify ?? hints);
+}
+
 /** The lines of a code hint in the phase of the suite, with the comment above them. Throws when there are none. */
 export function readCode(suite: number, { file, from, lines = 1 }: CodeHint): CodeLines {
   const phase = findPhase(String(suite));

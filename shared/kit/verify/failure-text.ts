@@ -5,7 +5,7 @@ import type { Breakdown, Fault, TestResult } from '../../process/test-results.ts
 import { colour } from '../../terminal/colour.ts';
 import { count } from '../../terminal/count.ts';
 import type { HintGroup } from '../hints/hint-group.ts';
-import { findHints, findStartHints } from '../hints/hints.ts';
+import { chooseHints, findHints, findStartHints } from '../hints/hints.ts';
 import { shorten, spellOut, toCurl } from './curl.ts';
 import { keepConfig } from './last-verdict.ts';
 
@@ -19,8 +19,8 @@ const silences: Record<string, string> = {
 const indent = '   ';
 const labelWidth = 10;
 
-/** A failed test in full: the request, the response, what was expected and why, the first hint. */
-export function describeFailure(number: number, test: TestResult): string {
+/** A failed test in full: the request, the response, what was expected and why, the first hint in its wording. */
+export function describeFailure(number: number, test: TestResult, hasFastify: boolean): string {
   const { suite, file, name, faults, evidence } = test;
   const [fault] = faults;
   return [
@@ -30,7 +30,7 @@ export function describeFailure(number: number, test: TestResult): string {
     ...(fault
       ? row(/expected|Not within/.test(fault.message) ? 'expected' : 'error', expectation(fault))
       : []),
-    ...reason(findHints(suite, name)),
+    ...reason(findHints(suite, name), hasFastify),
   ].join('\n');
 }
 
@@ -83,7 +83,7 @@ export function hasDied({ ownStart, exit }: ObservedGateway): boolean {
 }
 
 /** A failure outside the tests, such as a gateway that did not start for a whole file. */
-export function describeBreakdown(number: number, breakdown: Breakdown): string {
+export function describeBreakdown(number: number, breakdown: Breakdown, hasFastify: boolean): string {
   const { suite, file, block, fault, unreached } = breakdown;
   const where =
     suite === 0 ? 'outside any sentence' : `suite ${suite}, ${[file, block].filter(Boolean).join(', ')}`;
@@ -103,7 +103,7 @@ export function describeBreakdown(number: number, breakdown: Breakdown): string 
         20,
       ),
     ),
-    ...(isStart ? reason(findStartHints(suite)) : []),
+    ...(isStart ? reason(findStartHints(suite), hasFastify) : []),
   ].join('\n');
 }
 
@@ -121,9 +121,13 @@ function row(label: string, lines: string[]): string[] {
     });
 }
 
-function reason(group: HintGroup | undefined): string[] {
+function reason(group: HintGroup | undefined, hasFastify: boolean): string[] {
   if (!group) return [];
-  return [...row('why', [group.contract]), ...row('hint', [group.hints[0]]), ...row('read', [group.read])];
+  return [
+    ...row('why', [group.contract]),
+    ...row('hint', [chooseHints(group, hasFastify)[0]]),
+    ...row('read', [group.read]),
+  ];
 }
 
 function describeEvidence({ exchanges, gateways }: Evidence, fault: Fault | undefined): string[] {

@@ -1,6 +1,8 @@
-import { existsSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgsStringToArgv } from 'string-argv';
+import { withoutComments } from '../../repository/imports.ts';
+import { readText } from '../../repository/phase-files.ts';
 import { type Phase, root } from '../../repository/phases.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { requireWorkspace, workspaceCommand, workspacePath } from '../workspace/workspace.ts';
@@ -51,7 +53,22 @@ export function repeatOption({ command, kind }: Subject): string {
 }
 
 /** The folder with the files of the gateway. Throws a CliError when its command names no file. */
-export function findFolder({ words, kind }: Subject): string {
+export function findFolder(subject: Subject): string {
+  const folder = folderOf(subject);
+  if (folder !== undefined) return folder;
+  throw new CliError('--watch needs a command that names a file or folder to watch, below the root folder.');
+}
+
+/** Whether a source in the folder of the gateway imports Fastify. */
+export function usesFastify(subject: Subject): boolean {
+  const folder = folderOf(subject);
+  if (folder === undefined) return false;
+  return readdirSync(folder)
+    .filter((file) => /\.[cm]?[jt]s$/.test(file))
+    .some((file) => /['"]fastify['"]/.test(withoutComments(readText(join(folder, file)))));
+}
+
+function folderOf({ words, kind }: Subject): string | undefined {
   if (kind === 'workspace') return workspacePath();
   for (const word of words) {
     const path = resolve(root, word);
@@ -60,5 +77,5 @@ export function findFolder({ words, kind }: Subject): string {
     // Not the root folder: other files in it change while suites run.
     if (folder !== root && !folder.includes('node_modules')) return folder;
   }
-  throw new CliError('--watch needs a command that names a file or folder to watch, below the root folder.');
+  return undefined;
 }

@@ -34,8 +34,12 @@ export function nameStep(step: Step | undefined): string {
  * The failures of a verdict. The death of a gateway comes first, and what follows from it is only counted. The text ends
  * with the failure that fills the screen; `keep` stores the full text and returns the path of the file.
  */
-export function formatFailures(verdict: Verdict, keep: (text: string) => string): string {
-  const { deaths, consequences, failures } = sortFailures(verdict);
+export function formatFailures(
+  verdict: Verdict,
+  hasFastify: boolean,
+  keep: (text: string) => string,
+): string {
+  const { deaths, consequences, failures } = sortFailures(verdict, hasFastify);
   const full = [...deaths.map((test) => (n: number) => describeDeath(n, test)), ...failures].map(
     (describe, i) => describe(i + 1),
   );
@@ -56,7 +60,7 @@ export function formatFailures(verdict: Verdict, keep: (text: string) => string)
 
 type Describe = (number: number) => string;
 
-function sortFailures({ tests, breakdowns }: Verdict) {
+function sortFailures({ tests, breakdowns }: Verdict, hasFastify: boolean) {
   const failed = tests.filter(({ state }) => state === 'failed');
   const after = failed.filter(isAftermath);
   const witnesses = failed.filter((test) => !isAftermath(test) && test.evidence?.gateways.some(hasDied));
@@ -66,10 +70,12 @@ function sortFailures({ tests, breakdowns }: Verdict) {
   const inSuites = breakdowns.filter(({ suite }) => suite > 0);
   const outside = breakdowns.filter(({ suite }) => suite === 0);
   const failures: Describe[] = [
-    ...inSuites.map((breakdown) => (n: number) => describeBreakdown(n, breakdown)),
-    ...own.map((test) => (n: number) => describeFailure(n, test)),
+    ...inSuites.map((breakdown) => (n: number) => describeBreakdown(n, breakdown, hasFastify)),
+    ...own.map((test) => (n: number) => describeFailure(n, test, hasFastify)),
     // Errors outside the tests follow from the death of a gateway, when there is one.
-    ...(deaths.length > 0 ? [] : outside.map((breakdown) => (n: number) => describeBreakdown(n, breakdown))),
+    ...(deaths.length > 0
+      ? []
+      : outside.map((breakdown) => (n: number) => describeBreakdown(n, breakdown, hasFastify))),
   ];
   const consequences =
     after.filter((test) => !deaths.includes(test)).length + (deaths.length > 0 ? outside.length : 0);

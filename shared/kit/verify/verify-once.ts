@@ -11,6 +11,7 @@ import { judge, type Listener } from './judge.ts';
 import { judgeTwice, tellOverload, tellUnsteady } from './judge-again.ts';
 import { keepFailures, keepVerdict, type LastVerdict, lastVerdict } from './last-verdict.ts';
 import { NotJudged, tryOut } from './preflight.ts';
+import { usesFastify } from './subject.ts';
 import type { Verdict } from './verdict.ts';
 import {
   countTests,
@@ -63,7 +64,13 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
     limitMs: Math.max(1_000, limitMs - elapsedMs()),
   };
   const { verdict, unsteady } = options.hold
-    ? { verdict: await judge(subject, order, { ...progress(), onHeld: hold }), unsteady: [] }
+    ? {
+        verdict: await judge(subject, order, {
+          ...progress(),
+          onHeld: (test) => hold(test, usesFastify(subject)),
+        }),
+        unsteady: [],
+      }
     : await judgeTwice(subject, order, progress());
   const failed = failuresIn(verdict);
   const openStep = inSteps ? findStep(failed[0]?.file ?? verdict.breakdowns[0]?.file) : undefined;
@@ -71,7 +78,7 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
   const stillFailed = isWhole ? [] : notJudgedAgain(verdict, lastVerdict(subject, phase));
   keepVerdict(subject, phase, { at: Date.now(), failed: [...failed, ...stillFailed] });
 
-  const failures = options.hold ? '' : formatFailures(verdict, keepFailures);
+  const failures = options.hold ? '' : formatFailures(verdict, usesFastify(subject), keepFailures);
   if (failures) console.log(`\n${failures}`);
   console.log(`\n${formatSummary(verdict, suites)}\n`);
   for (const remark of [tellUnsteady(unsteady), failed.length > 0 ? tellOverload() : ''])
@@ -148,8 +155,8 @@ function progress(): Listener {
 }
 
 /** Shows the failed test and waits for Enter, or for the end of the input. */
-async function hold(test: TestResult): Promise<void> {
-  console.log(`\n${describeFailure(1, test)}\n`);
+async function hold(test: TestResult, hasFastify: boolean): Promise<void> {
+  console.log(`\n${describeFailure(1, test, hasFastify)}\n`);
   console.log('Its gateway and services are still running: you can repeat the call.');
   console.log(`${describeHeld(test)}\nPress Enter to end.`);
   process.stdin.resume();
