@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { listSentences } from '../shared/kit/workspace/task-page.ts';
 import { listPhases } from '../shared/repository/phases.ts';
 import { listSteps } from '../shared/repository/steps.ts';
 
@@ -10,7 +11,7 @@ describe.each(listPhases())('the steps of suite $number', ({ number, name }) => 
     expect(steps.map((step) => step.number)).toEqual(steps.map((_, i) => i + 1));
     for (const { file, title } of steps) {
       expect(file.startsWith(`${name}/`)).toBe(true);
-      expect(title).toMatch(/^[a-z\d]+( [a-z\d]+)*$/);
+      expect(title).toMatch(/^(?:Redis|(?!redis)[a-z\d]+)(?: (?:Redis|(?!redis)[a-z\d]+))*$/);
     }
   });
 
@@ -20,4 +21,20 @@ describe.each(listPhases())('the steps of suite $number', ({ number, name }) => 
       expect(about.split('. '), file).toHaveLength(3);
     }
   });
+});
+
+test('the page of a step names each group of sentences once, and not by a file', () => {
+  const [step] = listSteps(1);
+  const file = step?.file ?? '';
+  const groups = [
+    { file, name: '', tests: ['is alone'] },
+    { file, name: 'with …', tests: ['starts'] },
+    { file, name: 'with … > a gateway', tests: ['answers', 'ends'] },
+    { file, name: 'a gateway', tests: ['stays'] },
+  ];
+  expect(step && listSentences(groups, step)).toEqual([
+    `**${step?.title}**\n\n- is alone`,
+    '**with …**\n\n- starts',
+    '**a gateway**\n\n- answers\n- ends\n- stays',
+  ]);
 });

@@ -31,7 +31,7 @@ export function listSteps(suite: number): Step[] {
       return {
         suite,
         number: Number(number),
-        title: words.replaceAll('-', ' '),
+        title: words.replaceAll('-', ' ').replace(/\bredis\b/, 'Redis'),
         file,
         about: readAbout(file),
       };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { titleOf } from '../../repository/markdown.ts';
 import type { Phase } from '../../repository/phases.ts';
 import { listSteps, type Step } from '../../repository/steps.ts';
-import { readContractTests } from './contract-tests.ts';
+import { type Group, readContractTests } from './contract-tests.ts';
 import { listReading } from './phase-page.ts';
 import { minutesFor } from './step-minutes.ts';
 import { workspacePath } from './workspace.ts';
@@ -37,9 +37,7 @@ async function describeStep(phase: Phase, step: Step): Promise<string[]> {
     `It may take about ${minutesFor(step)} minutes. The contract of the whole phase, and your starting point, are in [PHASE.md](PHASE.md).`,
     '## The sentences',
     `\`npm run verify -- ${phase.number}\` judges step by step up to the first that is open. These are the ${count} sentences of this step, which \`npm run verify -- ${phase.number}${only} --step ${step.number}\` judges alone. A … stands for several values; verify counts each of them.`,
-    ...groups.map(({ file, name, tests }) =>
-      [`**${name || file}**`, '', ...tests.map((test) => `- ${test}`)].join('\n'),
-    ),
+    ...listSentences(groups, step),
     '## Where to look',
     [
       `- The tests: [${step.title}](../shared/contract/${step.file})`,
@@ -48,6 +46,24 @@ async function describeStep(phase: Phase, step: Step): Promise<string[]> {
     ].join('\n'),
     'When this step is green, `npm run verify` writes the page of the next one here.',
   ];
+}
+
+/** A list per group under its name. Groups with the same name share one, and those without a name are headed by the step. */
+export function listSentences(groups: Group[], step: Step): string[] {
+  const lists = new Map<string, string[]>();
+  for (const { name, tests } of groups) {
+    const heading = withoutVariants(name) || step.title;
+    lists.set(heading, [...(lists.get(heading) ?? []), ...tests]);
+  }
+  return [...lists].map(([heading, tests]) =>
+    [`**${heading}**`, '', ...tests.map((test) => `- ${test}`)].join('\n'),
+  );
+}
+
+/** Leaves out the blocks that only repeat what is in them for several values, such as 'with …'. */
+function withoutVariants(name: string): string {
+  const blocks = name.split(' > ');
+  return blocks.filter((block, i) => i === blocks.length - 1 || !block.includes('…')).join(' > ');
 }
 
 function tellDone({ number }: Phase): string {
