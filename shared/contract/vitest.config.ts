@@ -9,5 +9,7 @@ export default defineConfig({
     hookTimeout: 30_000,
     // The suites mostly wait, so 4 workers also help on 2 cores.
     maxWorkers: 4,
+    // Shuffles tests and describe blocks within their file. vitest prints the seed, and --sequence.seed repeats it.
+    sequence: { shuffle: { tests: true } },
   },
 });

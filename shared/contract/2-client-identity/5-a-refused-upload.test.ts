@@ -56,7 +56,7 @@ describe('a refused upload', () => {
   test('in chunks of 1 byte makes other clients wait at most twice as long as in chunks of 64 KiB', {
     timeout: 180_000,
   }, async () => {
-    await expectFair(gateway, '/api/inventory/1', await startLoadProcess(), {
+    await expectFair(gateway, '/load/1', await startLoadProcess(), {
       usual: uploadsInChunksOf(65_536, '/vault/x'),
       unusual: uploadsInChunksOf(1, '/vault/x'),
     });

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Answer, answersIn, connect, expectProblem, send, until } from '../harness/client.ts';
 import { startFakeRedis } from '../harness/fake-redis.ts';
 import { configFor, type Gateway, startGateway } from '../harness/gateway.ts';
@@ -59,7 +59,7 @@ function expectUncounted(answer: Answer): void {
 
 const longestPauseMs = 2_000;
 
-// The order of these tests matters: each one starts with Redis in the state that the previous one left.
+// Each test leaves Redis in another state, so each one has a Redis and gateways of its own.
 describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   let redis: RedisServer;
   let service: Upstream;
@@ -68,15 +68,35 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   /** whenRedisFails is "reject". */
   let rejecting: Gateway;
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     [redis, service] = await Promise.all([startRedis(), startUpstream()]);
-    await redis.kill();
+  });
+
+  afterEach(async () => {
+    await Promise.all([allowing?.stop(), rejecting?.stop()]);
+    await Promise.all([redis?.close(), service?.close()]);
+    expect([allowing?.stderr(), rejecting?.stderr()], 'stderr of both').toEqual(['', '']);
+  });
+
+  async function startBoth(): Promise<void> {
     const env = { REDIS_URL: redis.url };
     [allowing, rejecting] = await Promise.all([
       startGateway(configWith('allow', service), { env }),
       startGateway(configWith('reject', service), { env }),
     ]);
-  });
+  }
+
+  /** Starts the gateways while Redis is gone. */
+  async function startWithoutRedis(): Promise<void> {
+    await redis.kill();
+    await startBoth();
+  }
+
+  /** Starts the gateways while Redis runs. */
+  async function startWithRedis(): Promise<void> {
+    await startBoth();
+    await both((gateway) => counts(gateway));
+  }
 
   const both = <T>(act: (gateway: Gateway) => Promise<T>) => Promise.all([act(allowing), act(rejecting)]);
   const ask = (gateway: Gateway, headers: http.OutgoingHttpHeaders = key) =>
@@ -124,10 +144,12 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   }
 
   test('start without it, and are healthy', async () => {
+    await startWithoutRedis();
     await both(async (gateway) => expect((await send(gateway, '/health')).status).toBe(200));
   });
 
   test('answer at once while it was never there, by whenRedisFails, and say so once', async () => {
+    await startWithoutRedis();
     await both((gateway) => expectAtOnce(gateway, 400));
     await expectOutages('redis lost');
     const lines = await both((gateway) => gateway.waitForLog(({ msg }) => msg === 'redis lost'));
@@ -135,6 +157,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   });
 
   test('let earlier stages answer first, Redis or not', async () => {
+    await startWithoutRedis();
     await both(async (gateway) => {
       expectProblem(await send(gateway, '/nowhere'), 404, 'no-route');
       expectProblem(await send(gateway, '/protected'), 401, 'key-required');
@@ -144,6 +167,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   });
 
   test('log the refusal as one of the limit stage, and ask no service', async () => {
+    await startWithoutRedis();
     const before = service.begun();
     await send(rejecting, '/a/refused', { headers: key });
     expect(service.begun()).toBe(before);
@@ -152,6 +176,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   });
 
   test('log what they decided without a count', async () => {
+    await startWithoutRedis();
     const decisions = await both(async (gateway) => {
       await send(gateway, '/a/decided', { headers: key });
       return (await gateway.waitForLog(({ path }) => path === '/a/decided')).limit;
@@ -160,6 +185,8 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   });
 
   test('find it when it comes, and limit', async () => {
+    await startWithoutRedis();
+    await expectOutages('redis lost');
     await redis.restart();
     await both((gateway) => counts(gateway));
     await expectOutages('redis lost', 'redis found');
@@ -172,6 +199,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   });
 
   test('answer every call when it is killed under them', async () => {
+    await startWithRedis();
     const calls = both((gateway) => Promise.all(Array.from({ length: 40 }, () => timed(() => ask(gateway)))));
     await redis.kill();
     const [allowed, rejected] = await calls;
@@ -187,12 +215,16 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   });
 
   test('limit again soon after it was restarted, though it has forgotten the script', async () => {
+    await startWithRedis();
+    await redis.kill();
+    await both((gateway) => gateway.waitForLog(({ msg }) => msg === 'redis lost'));
     await redis.restart();
     await both((gateway) => counts(gateway));
     expect(await redis.command('PTTL', bucket)).toBeGreaterThan(0);
   });
 
   test('wait for a frozen one for the budget at most, and not at all when it is lost', async () => {
+    await startWithRedis();
     redis.freeze();
     await both(async (gateway) => {
       const first = await Promise.all(Array.from({ length: 10 }, () => timed(() => ask(gateway))));
@@ -210,13 +242,20 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   });
 
   test('limit again when it goes on', async () => {
+    await startWithRedis();
+    redis.freeze();
+    await both(async (gateway) => {
+      await ask(gateway);
+      await gateway.waitForLog(({ msg }) => msg === 'redis lost');
+    });
     redis.thaw();
     await both((gateway) => counts(gateway));
-    const found = allowing.log().find(({ msg }) => msg === 'redis found');
-    expect(found).toMatchObject({ level: 30 });
+    const found = await both((gateway) => gateway.waitForLog(({ msg }) => msg === 'redis found'));
+    expect(found.map(({ level }) => level)).toEqual([30, 30]);
   });
 
   test('ask no service for a client that left while they waited for a frozen one', async () => {
+    await startWithRedis();
     const before = service.begun();
     let served = 0;
     redis.freeze();
@@ -246,6 +285,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
     ['no memory left', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
     ['a replica that may not write', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
   ])('take an error of Redis for a failure: %s', async (_what, spoil, mend) => {
+    await startWithRedis();
     await redis.command('DEL', bucket);
     await redis.command(...spoil);
     await both(async (gateway) => {
@@ -258,6 +298,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   });
 
   test('stop at SIGTERM while it is frozen', async () => {
+    await startWithRedis();
     redis.freeze();
     await ask(allowing);
     const { code, ms } = await allowing.stop();
@@ -266,16 +307,12 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis fails', () => {
   });
 
   test('stop at SIGTERM while it is gone', async () => {
+    await startWithRedis();
     await redis.kill();
     await ask(rejecting);
     const { code, ms } = await rejecting.stop();
     expect(code).toBe(0);
     expect(ms).toBeLessThan(2_000 + noiseMs);
-  });
-
-  afterAll(async () => {
-    expect([allowing?.stderr(), rejecting?.stderr()], 'stderr of both').toEqual(['', '']);
-    await redis?.close();
   });
 });
 

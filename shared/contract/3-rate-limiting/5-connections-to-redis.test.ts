@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { freePort } from '../../process/ports.ts';
 import { unvouched } from '../harness/certificates.ts';
 import { type Answer, expectProblem, send, until } from '../harness/client.ts';
@@ -266,7 +266,7 @@ describe.skipIf(!redisAvailable)('a real Redis', () => {
   });
 });
 
-// The order of these tests matters: each one starts with Redis in the state that the previous one left.
+// Each test moves Redis, so each one has servers and gateways of its own.
 describe.skipIf(!redisAvailable)('two gateways whose Redis moves to another server', () => {
   let first: RedisServer;
   let second: RedisServer;
@@ -277,7 +277,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis moves to another serv
   /** whenRedisFails is "reject". */
   let rejecting: Gateway;
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     [first, second, service] = await Promise.all([startRedis(), startRedis(), startUpstream()]);
     forwarder = await startForwarder(first);
     const start = (whenRedisFails: 'allow' | 'reject') =>
@@ -300,7 +300,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis moves to another serv
     [allowing, rejecting] = await Promise.all([start('allow'), start('reject')]);
   });
 
-  afterAll(async () => {
+  afterEach(async () => {
     await Promise.all([allowing?.stop(), rejecting?.stop()]);
     forwarder?.close();
     await Promise.all([first?.close(), second?.close()]);
@@ -339,15 +339,22 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis moves to another serv
     await expectLimit(first);
   });
 
-  test('count nothing while it is a replica, by whenRedisFails', async () => {
+  /** Makes the first Redis a replica, and waits until both gateways have noticed that it cannot count. */
+  async function demoteFirst(): Promise<void> {
+    await both((gateway) => counts(gateway));
     await first.command('REPLICAOF', '127.0.0.1', String(second.port));
     await both((gateway) => until(async () => !isCounted(await ask(gateway)), 'a request is not counted'));
+  }
+
+  test('count nothing while it is a replica, by whenRedisFails', async () => {
+    await demoteFirst();
     const [allowed, rejected] = await both((gateway) => ask(gateway));
     expect([isCounted(allowed), allowed.status]).toEqual([false, 200]);
     expectProblem(rejected, 503, 'rate-limit-unavailable');
   });
 
   test('limit again within 2 s after new connections lead to the new primary', async () => {
+    await demoteFirst();
     forwarder.forwardTo(second);
     await both((gateway) => counts(gateway, 2_000 + noiseMs));
     await expectLimit(second);

@@ -58,7 +58,11 @@ beforeAll(async () => {
     configFor(
       {
         services,
-        routes: [...routes, { prefix: '/public', service: 'service-tenant-0', access: 'public' }],
+        routes: [
+          ...routes,
+          { prefix: '/public', service: 'service-tenant-0', access: 'public' },
+          { prefix: '/called-once', service: 'service-tenant-0', access: 'public' },
+        ],
         clients,
         circuitBreaker: { failureThreshold: 2, cooldownMs: 60_000 },
       },
@@ -66,7 +70,7 @@ beforeAll(async () => {
     ),
   ));
   first = await admin.scrape();
-  // Skips tenant 0, because the public route leads to its service, too.
+  // Skips tenant 0, because the public routes lead to its service, too.
   tenants.next();
 });
 
@@ -153,7 +157,13 @@ describe('the admin listener', () => {
 
   beforeAll(async () => {
     service = await startUpstream();
-    ({ gateway, admin } = await startObserved(
+    ({ gateway, admin } = await start());
+  });
+
+  afterAll(() => gateway?.stop());
+
+  const start = () =>
+    startObserved(
       configFor(
         {
           services: { a: { url: service.url, timeoutMs: 5_000 } },
@@ -165,8 +175,7 @@ describe('the admin listener', () => {
         },
         5,
       ),
-    ));
-  });
+    );
 
   test('has a line of its own in the log, beside that of the gateway', async () => {
     const lines = gateway.log().filter(({ msg }) => /listening$/.test(String(msg)));
@@ -255,6 +264,7 @@ describe('the admin listener', () => {
   });
 
   test('holds up no stop, though its connections are kept alive', async () => {
+    const { gateway, admin } = await start();
     const agent = new http.Agent({ keepAlive: true });
     await send(admin, '/metrics', { agent });
     const mute = await connect(admin);
@@ -394,8 +404,8 @@ describe('an answer of a service', () => {
   });
 
   test('to a caller without a key is counted as anonymous', async () => {
-    const route = '/public';
-    await send(gateway, '/public/200');
+    const route = '/called-once';
+    await send(gateway, '/called-once/200');
     await admin.expectSamples(requests, { route }, [
       {
         labels: {
@@ -666,6 +676,15 @@ describe('the families', () => {
     ['gateway_build_info', 'gauge', ['node', 'phase', 'version']],
   ];
 
+  beforeAll(async () => {
+    await send(gateway, '/public/200');
+    await send(gateway, '/nowhere');
+    await until(async () => {
+      const { total } = await admin.scrape();
+      return total(requests, { source: 'upstream' }) > 0 && total(refusals) > 0;
+    }, 'both requests are counted');
+  });
+
   test.each(families)('%s is a %s with the labels %j', async (name, type, labels) => {
     const metrics = await admin.scrape();
     expect(metrics.types.get(name)).toBe(type);
@@ -747,6 +766,7 @@ describe('/metrics', () => {
   });
 
   test('hurts no request, however often it is asked and however slowly it is read', async () => {
+    const before = await admin.scrape();
     const agent = new http.Agent({ keepAlive: true });
     const slow = await Promise.all(Array.from({ length: 5 }, () => connect(admin)));
     for (const { socket } of slow) {
@@ -760,6 +780,7 @@ describe('/metrics', () => {
     for (const { socket } of slow) socket.destroy();
     agent.destroy();
     expect((await send(gateway, '/public/200')).status).toBe(200);
+    await admin.expectGrowth(before, requests, { route: '/public' }, calls.length + 1);
   });
 });
 

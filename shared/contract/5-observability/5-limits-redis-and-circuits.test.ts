@@ -3,7 +3,7 @@
 // gateway should get no requests.
 
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Metrics } from '../../metrics/prometheus-text.ts';
 import { freePort } from '../../process/ports.ts';
 import { type Admin, startObserved } from '../harness/admin.ts';
@@ -70,13 +70,13 @@ const noiseMs = 1_500;
 describe('with a limit', () => {
   let observed: Observed;
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     observed = await start('allow', '');
+    for (const status of [200, 200, 200, 429, 429]) expect((await ask(observed, key)).status).toBe(status);
+    for (const status of [200, 200, 429]) expect((await ask(observed)).status).toBe(status);
   });
 
   test('every decision is counted by its class', async () => {
-    for (const status of [200, 200, 200, 429, 429]) expect((await ask(observed, key)).status).toBe(status);
-    for (const status of [200, 200, 429]) expect((await ask(observed)).status).toBe(status);
     const metrics = await observed.admin.expectSamples(decisions, { decision: 'allowed' }, [
       { labels: { class: 'identified', decision: 'allowed' }, value: 3 },
       { labels: { class: 'anonymous', decision: 'allowed' }, value: 2 },
@@ -105,6 +105,8 @@ describe('with a limit', () => {
   });
 
   test('the counting is timed', async () => {
+    const counted = async () => (await observed.admin.scrape()).total('gateway_redis_duration_seconds_count');
+    await until(async () => (await counted()) >= 8, 'all requests are timed');
     const { types, total } = await observed.admin.scrape();
     expect(types.get('gateway_redis_duration_seconds')).toBe('histogram');
     expect(total('gateway_redis_duration_seconds_count')).toBeGreaterThanOrEqual(8);
@@ -155,7 +157,7 @@ describe('without its Redis', () => {
   });
 });
 
-// The order of these tests matters: each one starts with Redis in the state that the previous one left.
+// Each test leaves Redis in another state, so each one has a Redis and gateways of its own.
 describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () => {
   let redis: RedisServer;
   let service: Upstream;
@@ -164,7 +166,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
   /** whenRedisFails is "reject". */
   let rejecting: Observed;
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     [redis, service] = await Promise.all([startRedis(), startUpstream()]);
     const start = (whenRedisFails: string) =>
       startObserved(
@@ -181,9 +183,9 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
     [allowing, rejecting] = await Promise.all([start('allow'), start('reject')]);
   });
 
-  afterAll(async () => {
+  afterEach(async () => {
     await Promise.all([allowing?.gateway.stop(), rejecting?.gateway.stop()]);
-    await redis?.close();
+    await Promise.all([redis?.close(), service?.close()]);
   });
 
   const both = <T>(act: (observed: Observed) => Promise<T>) => Promise.all([act(allowing), act(rejecting)]);
@@ -230,10 +232,16 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
     });
   });
 
-  test('notice at once, without any request, that it is gone', async () => {
+  /** Ends Redis after both gateways have seen it. */
+  async function loseRedis(): Promise<void> {
+    await expectState(true);
     await redis.kill();
     await expectLog('redis lost');
     await expectState(false);
+  }
+
+  test('notice at once, without any request, that it is gone', async () => {
+    await loseRedis();
     await both(async ({ gateway }) => {
       const line = await gateway.waitForLog(({ msg }) => msg === 'redis lost');
       expect(line).toMatchObject({ level: 40, reason: expect.stringMatching(/\S/) });
@@ -241,6 +249,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
   });
 
   test('say nothing more about it while requests come', async () => {
+    await loseRedis();
     await both(async ({ gateway }) => {
       for (let i = 0; i < 10; i++) await send(gateway, '/a/1');
     });
@@ -249,6 +258,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
   });
 
   test('find it, without any request, when it comes', async () => {
+    await loseRedis();
     await redis.restart();
     await expectLog('redis lost', 'redis found');
     await expectState(true);
@@ -261,6 +271,7 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
   });
 
   test('count a client that leaves while they wait for a frozen one, but no call to a service', async () => {
+    await expectState(true);
     const begun = service.begun();
     // Before Redis freezes: a scrape asks Redis too, and would notice the freeze before the request does.
     const scrapes = new Map([
@@ -291,11 +302,19 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis comes and goes', () =
   });
 
   test('find it when it goes on', async () => {
+    await expectState(true);
+    redis.freeze();
+    await expectState(false);
     redis.thaw();
     await expectState(true);
   });
 
-  test('print nothing else about it', () => {
+  test('print nothing else about it', async () => {
+    await loseRedis();
+    await redis.restart();
+    await expectState(true);
+    redis.freeze();
+    await expectState(false);
     expect([allowing.gateway.stderr(), rejecting.gateway.stderr()]).toEqual(['', '']);
   });
 });
@@ -350,19 +369,17 @@ describe('a circuit', () => {
   beforeAll(async () => {
     const service = await startFaultyService();
     tenants = makeTenants('tenant', 10, service.url, 10_000);
-    const start = (length: number) =>
-      startObserved(
-        configFor(
-          { ...tenants.parts, circuitBreaker: { failureThreshold: threshold, cooldownMs: length } },
-          5,
-        ),
-      );
     [quick, endless] = await Promise.all([start(cooldownMs), start(endlessMs)]);
   });
 
   afterAll(async () => {
     await Promise.all([quick?.gateway.stop(), endless?.gateway.stop()]);
   });
+
+  const start = (length: number) =>
+    startObserved(
+      configFor({ ...tenants.parts, circuitBreaker: { failureThreshold: threshold, cooldownMs: length } }, 5),
+    );
 
   async function call(tenant: Tenant, word: string, expected: number, through = quick): Promise<void> {
     const { status } = await send(through.gateway, `${tenant.prefix}/${word}`, { headers: tenant.headers });
@@ -397,10 +414,12 @@ describe('a circuit', () => {
     through.gateway.log().filter((line) => line.msg === message && line.service === service);
 
   test('of every service stands in /circuits, closed at first', async () => {
-    const { status, body } = await quick.admin.ask('/circuits');
+    const { gateway, admin } = await start(cooldownMs);
+    const { status, body } = await admin.ask('/circuits');
     expect(status).toBe(200);
     const services = Object.keys(tenants.parts.services);
     expect(body).toEqual(Object.fromEntries(services.map((name) => [name, closed])));
+    await gateway.stop();
   });
 
   test('tells its failures in a row, which a success sets back', async () => {
@@ -482,8 +501,13 @@ describe('a circuit', () => {
   });
 
   test('that is open holds up no stop, and stays open for the whole of a very long cooldown', async () => {
-    const tenant = tenants.taken[1] as Tenant;
+    const tenant = tenants.next();
+    const endless = await start(endlessMs);
+    await trip(tenant, endless);
     expect(await circuit(tenant, endless)).toMatchObject({ state: 'open' });
+    await endless.gateway.waitForLog(
+      ({ msg, service }) => msg === 'circuit opened' && service === tenant.service,
+    );
     expect(logged('circuit closed', tenant, endless)).toEqual([]);
     const { code, ms } = await endless.gateway.stop();
     expect(code).toBe(0);
