@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 import { listWorkspacePairs } from './shared/kit/workspace/workspace-pairs.ts';
 import { buildPhase } from './shared/process/built-phase.ts';
 import { listLadderPairs } from './shared/repository/pairs.ts';
-import { listPhaseFolders } from './shared/repository/phases.ts';
+import { listPhaseFolders, type Phase } from './shared/repository/phases.ts';
 
 // The tests wait more than they compute: four files at a time even on two cores.
 const maxWorkers = Math.max(4, availableParallelism());
@@ -56,6 +56,12 @@ function commandOf(folder: string): string[] {
 const newestPhase = phases.at(-1);
 const anyBytesCases = { ANY_BYTES_CASES: process.env.ANY_BYTES_CASES ?? '20000' };
 
+// The sentences that phase 0 keeps are counted, so it runs to the end.
+function runnerFor(phase: Phase, mustPass: boolean): { runner?: string } {
+  if (mustPass) return { runner: './shared/ladder/shuffled.ts' };
+  return phase.number === 0 ? {} : { runner: './shared/ladder/stop-at-first-failure.ts' };
+}
+
 // One project per suite and phase: the same files, held against another gateway each time.
 const allPairs = [...listLadderPairs(phases), ...listWorkspacePairs()];
 const pairs = allPairs.map(({ phase, suite, project, mustPass }) => ({
@@ -67,8 +73,7 @@ const pairs = allPairs.map(({ phase, suite, project, mustPass }) => ({
       GATEWAY_LEVEL: String(Math.max(phase.number, suite)),
       ...(phase === newestPhase ? anyBytesCases : {}),
     },
-    // The sentences that phase 0 keeps are counted, so it runs to the end.
-    ...(mustPass || phase.number === 0 ? {} : { runner: './shared/ladder/stop-at-first-failure.ts' }),
+    ...runnerFor(phase, mustPass),
     ...(phase.number === 0 ? phaseZeroTimeouts : timeouts),
   },
 }));
@@ -76,6 +81,9 @@ const pairs = allPairs.map(({ phase, suite, project, mustPass }) => ({
 export default defineConfig({
   test: {
     maxWorkers,
+    // The order of the sentences, which shared/ladder/shuffled.ts shuffles. A failed run prints it, to be repeated with
+    // --sequence.seed.
+    sequence: { seed: Date.now() },
     projects: [
       { test: { name: 'structure', include: structureTests, ...timeouts } },
       {

@@ -1,5 +1,7 @@
+import { runEachAlone } from '../ladder/alone.ts';
 import { climbLadder } from '../ladder/climb.ts';
 import { formatGrid, formatMarkdown } from '../ladder/grid.ts';
+import { formatCounts } from '../process/vitest.ts';
 import { listLadderPairs } from '../repository/pairs.ts';
 import { listPhaseFolders } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
@@ -11,16 +13,33 @@ Runs every suite of the contract against every phase and prints the grid.
 Phase N must pass suites 1 to N and fail all later ones; anything else ends with exit code 1. Of phase 0, the gateway of a
 plugin, the grid shows how many sentences of suite 1 it keeps.
   --markdown   the grid as the Markdown table of README.md; progress goes to stderr
+  --alone      instead of the grid, run each sentence alone against the phase of its suite; with numbers, such as
+               --alone 3 5, only those of these suites
   --help       this text`;
 
 async function main(): Promise<void> {
   const { values, positionals } = readArguments(usage, {
     markdown: { type: 'boolean' },
+    alone: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   });
-  if (positionals.length > 0) throw new CliError(`npm run ladder takes only options.\n\n${usage}`);
+  if (positionals.length > 0 && !values.alone)
+    throw new CliError(`npm run ladder takes only options.\n\n${usage}`);
   if (values.help) console.log(usage);
+  else if (values.alone) await runAlone(positionals);
   else await climb(values.markdown ?? false);
+}
+
+async function runAlone(suites: string[]): Promise<void> {
+  const own = listLadderPairs(listPhaseFolders()).filter(({ phase, suite }) => phase.number === suite);
+  const unknown = suites.find((name) => !own.some(({ suite }) => String(suite) === name));
+  if (unknown !== undefined) throw new CliError(`There is no suite "${unknown}".\n\n${usage}`);
+  const chosen = own.filter(({ suite }) => suites.length === 0 || suites.includes(String(suite)));
+  const { counts } = await runEachAlone(chosen, console.log);
+  console.log(`each sentence alone: ${formatCounts(counts)}`);
+  process.exitCode = 0;
+  if (counts.failed > 0)
+    throw new CliError('A sentence needs what another one leaves behind, or is a flake.');
 }
 
 async function climb(markdown: boolean): Promise<void> {

@@ -85,6 +85,9 @@ export async function runVitest<T>(
   });
   try {
     const { testModules, unhandledErrors } = await vitest.start();
+    const { seed } = vitest.config.sequence;
+    if (seed !== undefined && testModules.some((module) => !module.ok()))
+      print(`The order of the sentences was that of --sequence.seed=${seed}.`);
     return read(testModules, unhandledErrors);
   } finally {
     await vitest.close();
@@ -93,7 +96,7 @@ export async function runVitest<T>(
 
 function combine(modules: TestModule[], project: string): ProjectOutcome {
   const own = modules.filter((module) => module.project.name === project);
-  const files = new Map(own.map((module) => [module.relativeModuleId, fileOutcome(module)]));
+  const files = new Map(own.map((module) => [module.relativeModuleId, outcomeOfFile(module)]));
   const outcomes = [...files.values()];
   return {
     counts: sum(outcomes.map(({ counts }) => counts)),
@@ -103,10 +106,11 @@ function combine(modules: TestModule[], project: string): ProjectOutcome {
 }
 
 function progressLine(module: TestModule): string {
-  return `  ${module.project.name.padEnd(15)}  ${module.relativeModuleId}  ${formatCounts(fileOutcome(module).counts)}`;
+  return `  ${module.project.name.padEnd(15)}  ${module.relativeModuleId}  ${formatCounts(outcomeOfFile(module).counts)}`;
 }
 
-function fileOutcome(module: TestModule): FileOutcome {
+/** How a file ended. */
+export function outcomeOfFile(module: TestModule): FileOutcome {
   const failures = findFailures(module);
   const count = (state: 'passed' | 'skipped') => [...module.children.allTests(state)].length;
   return {
