@@ -11,7 +11,7 @@ const maxWorkers = Math.max(4, availableParallelism());
 // Nothing takes this long unless it hangs, even on a machine that has much else to do.
 const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
 // Many sentences that phase 0 does not keep end by a timeout.
-const phaseZeroTimeouts = { testTimeout: 10_000, hookTimeout: 10_000 };
+const phaseZeroTimeouts = { ...timeouts, testTimeout: 10_000 };
 
 // They only read files: npm run check.
 const structureTests = [
