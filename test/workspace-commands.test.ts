@@ -133,7 +133,7 @@ describe.concurrent('npm run learn', () => {
       'workspace/ is ready for 1-routing: a first gateway in four steps, in server.ts.',
     );
     expect(sandbox.read('workspace/server.ts')).toBe(sandbox.read('shared/examples/first-gateway/server.ts'));
-    expect(sandbox.read('workspace/TASK.md')).toContain('`server.ts` is a first gateway in four steps');
+    expect(sandbox.read('workspace/PHASE.md')).toContain('`server.ts` is a first gateway in four steps');
     const reference = await sandbox.run('learn', ['2', '--from', 'first']);
     expect(reference.stderr).toContain('--from first is a gateway for phase 1 only.');
     expect((await sandbox.run('reset', ['--from', 'reference'])).stderr).toContain('is the first phase');
@@ -163,7 +163,7 @@ describe.concurrent('npm run learn', () => {
     expect,
   }) => {
     const sandbox = learnerRoom();
-    await learn(sandbox, '1');
+    await learn(sandbox, '1', '--from', 'empty');
     const server = sandbox.read('workspace/server.ts');
     const strict = `if ('clients' in config) {\n  console.error('clients: unknown field');\n  process.exit(1);\n}\n`;
     sandbox.write('workspace/server.ts', `${server}\n${strict}`);
