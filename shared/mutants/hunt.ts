@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestModule } from 'vitest/node';
-import { compile } from '../process/built-phase.ts';
+import { bundleServer } from '../process/built-phase.ts';
 import { type Breakdown, breakdownsOf, type Fault, fileOf, testsOf } from '../process/test-results.ts';
 import { runVitest } from '../process/vitest.ts';
 import { CliError } from '../terminal/cli-error.ts';
@@ -43,11 +43,13 @@ async function hunt(
 ): Promise<MutantVerdict[]> {
   const folder = makeMutantsFolder();
   try {
-    for (const mutant of mutants) writeMutant(mutant, join(folder, projectName(mutant)));
-    // One program for all, because the compiler takes longer to start than to compile.
-    const report = compile(folder);
-    if (report !== '')
-      throw new CliError(`A mutant does not compile. Fix its patch in shared/mutants:\n${report}`);
+    for (const mutant of mutants) {
+      const place = join(folder, projectName(mutant));
+      writeMutant(mutant, place);
+      const report = bundleServer(place);
+      if (report !== '')
+        throw new CliError(`A mutant does not compile. Fix its patch in shared/mutants:\n${report}`);
+    }
     const projects = mutants.map((mutant) => toProject(mutant, join(folder, projectName(mutant)), all));
     const options = { config: false as const, maxWorkers, projects };
     // Errors outside any file are ignored: a failed test may leave promises behind that are not awaited.

@@ -126,6 +126,25 @@ describe.concurrent('a signal to stop', () => {
     await until(() => fresh.closed() && kept.closed(), 'both connections are closed');
   });
 
+  // A reset makes the client's system drop what it has received and not read. A drain ends unused connections after 500 ms.
+  test('waits for the rest of an upload that was refused, so that its client gets the refusal', async () => {
+    const { gateway } = await start();
+    const socket = net.connect({ port: gateway.port, host: gateway.host, allowHalfOpen: true }).pause();
+    await once(socket, 'connect');
+    const head = 'POST /unrouted HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n';
+    socket.write(`${head}${'x'.repeat(1_000)}`);
+    await gateway.waitForLog((line) => line.status === 404);
+    const stopped = gateway.stop();
+    for (let part = 0; part < 15; part++) {
+      socket.write('x'.repeat(1_000));
+      await sleep(50);
+    }
+    let received = '';
+    for await (const chunk of socket.setEncoding('latin1')) received += chunk;
+    expect(answersIn(received).map(({ status }) => status)).toEqual([404]);
+    expect((await stopped).code).toBe(0);
+  });
+
   // More answers than the connection buffers. Each is so small that the gateway has its end before the client has read it.
   test('sends every answer that has begun to its last byte, however late the client reads it', async () => {
     const { gateway, service } = await start((_, response) => void response.end('a'.repeat(12_000)));

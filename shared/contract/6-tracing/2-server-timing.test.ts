@@ -11,6 +11,9 @@ import { configFor, type Gateway, startAndFail } from '../harness/gateway.ts';
 import { deadUrl, startUpstream, type Upstream } from '../harness/upstream.ts';
 
 const key = 'the-key';
+// Of a client whose limit one sentence uses up.
+const spentKey = 'the-spent-key';
+const digest = (text: string) => createHash('sha256').update(text).digest('hex');
 const hastyMs = 300;
 /** serverTiming is true. */
 let timed: Gateway;
@@ -43,7 +46,10 @@ beforeAll(async () => {
             ...Object.keys(services).map((name) => ({ prefix: `/${name}`, service: name })),
             { prefix: '/locked', service: 'a', access: 'protected' },
           ],
-          clients: [{ id: 'client-1', keySha256: [createHash('sha256').update(key).digest('hex')] }],
+          clients: [
+            { id: 'client-1', keySha256: [digest(key)] },
+            { id: 'client-2', keySha256: [digest(spentKey)] },
+          ],
           rateLimit: { identified: { limit: 2, windowMs: 600_000 } },
           circuitBreaker: { failureThreshold: 2, cooldownMs: 600_000 },
           serverTiming,
@@ -153,7 +159,7 @@ describe('with serverTiming: true', () => {
   );
 
   test('a refusal of the limit names it as the last', async () => {
-    const headers = { 'X-API-Key': key };
+    const headers = { 'X-API-Key': spentKey };
     await expect.poll(async () => (await send(timed, '/a/200', { headers })).status).toBe(429);
     const answer = await send(timed, '/a/200', { headers });
     expectProblem(answer, 429, 'rate-limited');
