@@ -2,7 +2,7 @@ import { runEachAlone } from '../ladder/alone.ts';
 import { climbLadder } from '../ladder/climb.ts';
 import { formatGrid, formatMarkdown } from '../ladder/grid.ts';
 import { formatCounts } from '../process/vitest.ts';
-import { listLadderPairs } from '../repository/pairs.ts';
+import { listLadderPairs, pickOwnAndNewest } from '../repository/pairs.ts';
 import { listPhaseFolders } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
@@ -13,13 +13,15 @@ Runs every suite of the contract against every phase and prints the grid.
 Phase N must pass suites 1 to N and fail all later ones; anything else ends with exit code 1. Of phase 0, the gateway of a
 plugin, the grid shows how many sentences of suite 1 it keeps.
   --markdown   the grid as the Markdown table of README.md; progress goes to stderr
+  --rest       only the pairs that npm test leaves out
   --alone      instead of the grid, run each sentence alone against the phase of its suite; with numbers, such as
                --alone 3 5, only those of these suites
   --help       this text`;
 
 async function main(): Promise<void> {
   const { values, positionals } = readArguments(usage, {
-    markdown: { type: 'boolean' },
+    markdown: { type: 'boolean', default: false },
+    rest: { type: 'boolean', default: false },
     alone: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   });
@@ -27,7 +29,7 @@ async function main(): Promise<void> {
     throw new CliError(`npm run ladder takes only options.\n\n${usage}`);
   if (values.help) console.log(usage);
   else if (values.alone) await runAlone(positionals);
-  else await climb(values.markdown ?? false);
+  else await climb(values.rest, values.markdown);
 }
 
 async function runAlone(suites: string[]): Promise<void> {
@@ -42,11 +44,11 @@ async function runAlone(suites: string[]): Promise<void> {
     throw new CliError('A sentence needs what another one leaves behind, or is a flake.');
 }
 
-async function climb(markdown: boolean): Promise<void> {
-  const { cells, problems } = await climbLadder(
-    listLadderPairs(listPhaseFolders()),
-    markdown ? console.error : console.log,
-  );
+async function climb(rest: boolean, markdown: boolean): Promise<void> {
+  const all = listLadderPairs(listPhaseFolders());
+  const inTest = pickOwnAndNewest(all);
+  const pairs = rest ? all.filter((pair) => !inTest.includes(pair)) : all;
+  const { cells, problems } = await climbLadder(pairs, markdown ? console.error : console.log);
   console.log(markdown ? formatMarkdown(cells) : `\n${formatGrid(cells)}\n`);
   process.exitCode = 0;
   if (problems.length > 0) throw new CliError(`${problems.join('\n\n')}\n\nThe grid is not as expected.`);
