@@ -90,6 +90,6 @@ describe('a built phase', () => {
 
   test('is not built from a file that does not compile', () => {
     writeFileSync(join(folder, 'server.ts'), 'const = 1;\n');
-    expect(build).toThrow(/does not compile:\n.*server\.ts\(1,7\)/);
+    expect(build).toThrow(/does not compile:\n.*server\.ts:1: /);
   });
 });
