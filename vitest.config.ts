@@ -28,12 +28,15 @@ const structureTests = [
   'test/steps.test.ts',
 ];
 
-// They take minutes: whole suites against broken gateways, every drill, every mutant, storms, restarts. npm run test:kit.
+// They take minutes: whole suites against broken gateways, every drill, every mutant, storms, the stack. npm run test:kit.
 const kitTests = [
   'test/break-command.test.ts',
   'test/drills.test.ts',
   'test/mutants.test.ts',
+  'test/project-commands.test.ts',
+  'test/run-command.test.ts',
   'test/stack-restart.test.ts',
+  'test/stack-running.test.ts',
   'test/storm.test.ts',
   'test/verify.test.ts',
   'test/workspace-commands.test.ts',
