@@ -1,3 +1,6 @@
+/** The message of an assertion about calls to services. What a test says about an answer is shown before it. */
+export const servicesSaw = 'what the services saw';
+
 /** One request that a test sent to a gateway, and the bytes it received. */
 export interface Exchange {
   port: number;

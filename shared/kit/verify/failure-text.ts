@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import type { Evidence, Exchange, ObservedGateway } from '../../process/evidence.ts';
+import { type Evidence, type Exchange, type ObservedGateway, servicesSaw } from '../../process/evidence.ts';
 import { answersIn } from '../../process/http-answers.ts';
 import type { Breakdown, Fault, TestResult } from '../../process/test-results.ts';
 import { colour } from '../../terminal/colour.ts';
@@ -22,14 +22,16 @@ const labelWidth = 10;
 /** A failed test in full: the request, the response, what was expected and why, the first hint in its wording. */
 export function describeFailure(number: number, test: TestResult, hasFastify: boolean): string {
   const { suite, file, name, faults, evidence } = test;
-  const [fault] = faults;
+  const services = faults.find(({ message }) => message.startsWith(servicesSaw));
+  const fault = faults.find((one) => one !== services) ?? services;
   return [
     heading(number, `suite ${suite}, ${name}`),
     ...row('', [fault?.place || `shared/contract/${file}`]),
     ...(evidence ? describeEvidence(evidence, fault) : []),
-    ...(fault
+    ...(fault && fault !== services
       ? row(/expected|Not within/.test(fault.message) ? 'expected' : 'error', expectation(fault))
       : []),
+    ...row('services', services ? sentencesIn(services) : []),
     ...reason(findHints(suite, name), hasFastify),
   ].join('\n');
 }
@@ -194,6 +196,11 @@ function receivedLines(exchange: Exchange): string[] {
     }),
     24,
   );
+}
+
+/** The sentences of an assertion about calls to services. */
+function sentencesIn({ actual = '' }: Fault): string[] {
+  return [...actual.matchAll(/"(.+)"/g)].map(([, sentence = '']) => sentence);
 }
 
 /** Earlier exchanges of a test, one line each. Equal neighbours share a line. */
