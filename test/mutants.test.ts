@@ -224,7 +224,8 @@ Next: find out why, then name in shared/mutants/3-third/a-name.patch exactly the
 });
 
 describe('npm run mutants', () => {
-  const noProgram = 'story: It has a typo.\n\n--- typo.ts\n+++ typo.ts\n@@ -0,0 +1 @@\n+const = 1;\n';
+  const noProgram =
+    "story: It has a typo.\n\n--- server.ts\n+++ server.ts\n@@ -1,2 +1,2 @@\n-import { lookup } from 'node:dns/promises';\n+import lookup } from 'node:dns/promises';\n import { join } from 'node:path';\n";
   const { run: runIn } = makeSandbox({ 'shared/mutants/1-routing/typo.patch': noProgram }, [
     'phases',
     'shared/contract',
@@ -253,7 +254,10 @@ describe('npm run mutants', () => {
     [['9'], /no phase "9"/],
     [['2', 'none'], /^2-client-identity has no mutant "none"\. It has: \n {2}access-by-url\n/],
     [['2', 'key-in-query', 'x'], /Did not expect "x"/],
-    [['1', 'typo'], /^A mutant does not compile\. Fix its patch in shared\/mutants:\n.*\/typo\/typo\.ts\(1,/],
+    [
+      ['1', 'typo'],
+      /^A mutant does not compile\. Fix its patch in shared\/mutants:\n.*\/typo\/server\.ts:1: /,
+    ],
     [['--every'], /Unknown option '--every'.*--all/s],
   ])('refuses %j without a stack', async (words, message) => {
     const { code, stderr } = await run(...words);

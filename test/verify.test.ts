@@ -187,7 +187,7 @@ describe.concurrent('a gateway that is not complete', () => {
     const { code, text } = await verify('2', '--cmd', shortestWins('one-step'), '--step', '4');
     expect(text).toMatch(/\n {2}suite 2, step 4: a config that is wrong +\d+ passed, 0 failed\n\n/);
     expect(text).toMatch(
-      /\d+ sentences judged, all kept, in \d+ s\.\nNext: npm run verify -- 2, for the next step\n/,
+      /\d+ sentences judged, all kept, in \d+ s\.\nNext: npm run verify -- 2 --cmd ".+", for the next step\n/,
     );
     expect(code).toBe(0);
   });
