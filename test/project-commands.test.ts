@@ -220,7 +220,7 @@ describe('npm run tags', { skip: !hasGit }, () => {
     await expectStart(folder);
   });
 
-  test('says what is unchanged, moves its own when a phase was frozen anew, and never a tag of somebody else', async () => {
+  test('says what is unchanged, moves its own when a phase was frozen anew, and never a tag that it did not make', async () => {
     const sandbox = makeSandbox({}, everything);
     await commit(sandbox);
     const path = `phases/${newest.name}/gateway.ts`;

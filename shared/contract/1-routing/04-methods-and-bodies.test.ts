@@ -504,7 +504,7 @@ describe('Expect: 100-continue', () => {
     expect(final()[1]?.status ?? 200).toBe(200);
   });
 
-  test('of a kind nobody knows breaks nothing', async () => {
+  test('of an unknown kind breaks nothing', async () => {
     expect((await send(gateway, '/api/x', { headers: { expect: 'miracles' } })).status).toBe(200);
     expect(onlySeen().headers).not.toHaveProperty('expect');
   });

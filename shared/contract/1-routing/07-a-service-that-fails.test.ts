@@ -63,7 +63,7 @@ describe('a service behind TLS', () => {
     expect([answer.status, answer.text]).toEqual([200, 'secret']);
   });
 
-  test('is not asked when nobody vouches for its certificate: 502', async () => {
+  test('is not asked when no authority vouches for its certificate: 502', async () => {
     expectProblem(await send(gateway, '/dubious/x'), 502, 'upstream-unreachable');
     expect(dubious.requests()).toBe(0);
   });
@@ -115,7 +115,7 @@ describe('a service that answers badly', () => {
     ['status 20', 'upstream-invalid', answering('HTTP/1.1 20 Short\r\nContent-Length: 0\r\n\r\n')],
     ['101 without Upgrade', 'upstream-invalid', answering('HTTP/1.1 101 Switching Protocols\r\n\r\n')],
     [
-      '101 that nobody asked for',
+      '101 that the client did not ask for',
       'upstream-invalid',
       answering('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'),
     ],
@@ -314,7 +314,7 @@ describe('a service that takes too long', () => {
     expect((await send(gateway, '/patient/x')).text).toBe('begun and done');
   });
 
-  test('and then answers harms nobody', async () => {
+  test('and then answers harms no other client', async () => {
     serve((_, response) => void setTimeout(() => response.end('late'), 1_000));
     expect((await send(gateway, '/patient/x')).status).toBe(504);
     serve((_, response) => response.end('fresh'));

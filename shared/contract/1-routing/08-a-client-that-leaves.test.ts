@@ -154,7 +154,7 @@ describe('a client that leaves', () => {
     expect(line).not.toHaveProperty('refusedBy');
   });
 
-  test('in crowds harms nobody', async () => {
+  test('in crowds harms no other client', async () => {
     const clients = await Promise.all(Array.from({ length: 50 }, () => connect(gateway)));
     const before = service.begun();
     for (const client of clients) client.socket.write('GET /api/x HTTP/1.1\r\nHost: a\r\n\r\n');

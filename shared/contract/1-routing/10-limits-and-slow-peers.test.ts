@@ -187,7 +187,7 @@ describe('an answer', () => {
     });
 
     // Some systems do not report a reset while earlier bytes are unread, so the answers may be complete or cut.
-    test('by a reset takes nobody along', async () => {
+    test('by a reset affects no other client', async () => {
       const sockets: Socket[] = [];
       const answers = await openAll(
         () => '',

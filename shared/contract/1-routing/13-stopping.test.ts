@@ -178,7 +178,7 @@ describe.concurrent('a signal to stop', () => {
   // After SIGCONT the stopped gateway finds the connection, the bytes on it and SIGTERM at the same moment. Which of
   // its threads handles the signal varies, so three gateways are tested.
   test.skipIf(process.platform === 'win32')(
-    'answers a request that was sent before the signal, though nobody had read it',
+    'answers a request that was sent before the signal, though the gateway had not read it',
     async () => {
       const stopUnread = async () => {
         const { gateway } = await start();

@@ -110,11 +110,11 @@ describe('access hangs on the matched route', () => {
     expect([400, 401, 404]).toContain(answer.status);
     expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
   });
-});
 
-// Last, so that it covers all requests of this file.
-describe('access hangs on the matched route', () => {
-  test('keeps all that this file sends away from a service that nobody in it may use', () => {
+  test('keeps a service from callers without a known key, whatever the key and the spelling', async () => {
+    const targets = ['/vault/1', '/vault?x=1', '/vault%2f1', '/%76ault/1', '//vault/1', '/vault/../vault/1'];
+    for (const options of [{}, key(''), key(unknownKey), key([unknownKey, unknownKey])])
+      await Promise.all(targets.map((target) => ask(target, options)));
     expect([vault.begun(), vault.connections()]).toEqual([0, 0]);
   });
 });

@@ -108,6 +108,8 @@ describe('the log', () => {
   });
 
   test('holds no key and no digest of one, after all that was sent to this gateway', async () => {
+    for (const value of [mobileKey, mobileSpareKey, partnerKey, unknownKey, [mobileKey, unknownKey]])
+      await ask('/api/orders/log-keys', key(value));
     await ask(`/api/inventory/log-last?x-api-key=${unknownKey}`);
     await logged('/api/inventory/log-last');
     const output = gateway.stdout() + gateway.stderr();

@@ -244,7 +244,7 @@ describe('X-Forwarded-For from a trusted proxy', () => {
     ['500 addresses', `${'1.1.1.1, '.repeat(500)}10.0.0.1`],
     ['8000 letters', 'x'.repeat(8_000)],
     ['bytes above 127', '\xe9\xff'],
-  ])('may be nonsense, and is counted for somebody all the same: %s', async (_what, value) => {
+  ])('may be nonsense, and is counted in a bucket all the same: %s', async (_what, value) => {
     const first = counted(await from(value));
     expect(first).toBeGreaterThanOrEqual(1);
     expect(counted(await from(value))).toBe(first + 1);
@@ -333,7 +333,7 @@ describe('X-Forwarded-Proto, -Host and -Port from trusted proxies', () => {
   });
 });
 
-describe('X-Forwarded-For from anybody else', () => {
+describe('X-Forwarded-For from any other peer', () => {
   const spoofs: http.OutgoingHttpHeaders[] = [
     {},
     { 'X-Forwarded-For': '203.0.113.70' },

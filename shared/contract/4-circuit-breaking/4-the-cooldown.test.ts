@@ -48,7 +48,7 @@ describe.concurrent('the cooldown', () => {
     expect(service.upstream.begun()).toBe(2 * threshold);
   });
 
-  test('ends for everybody at once: nobody is sent ahead to probe', async () => {
+  test('ends for all requests at once: no request is sent ahead to probe', async () => {
     const service = newService();
     const { latest } = await trip(service, quick);
     const { held, count } = hold(service);

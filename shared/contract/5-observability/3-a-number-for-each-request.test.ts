@@ -215,7 +215,7 @@ describe('the admin listener', () => {
 
   test.each([
     ['JSON that is none', 'application/json', '{'],
-    ['a type nobody knows', 'application/x-unheard-of', 'x'],
+    ['an unknown type', 'application/x-unheard-of', 'x'],
   ])('looks at no body before it answers 404: %s', async (_what, type, body) => {
     for (const path of ['/metrics', '/nowhere']) {
       expectNoRoute(await send(admin, path, { method: 'POST', headers: { 'Content-Type': type }, body }));
@@ -562,7 +562,7 @@ describe('what is not even a request', () => {
       400,
       'bad-request',
     ],
-    ['a method nobody knows', 'FETCH /public/200 HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'bad-request'],
+    ['an unknown method', 'FETCH /public/200 HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'bad-request'],
     ['another protocol', 'SSH-2.0-OpenSSH_9.6\r\n\r\n', 400, 'bad-request'],
     [
       'huge headers',
