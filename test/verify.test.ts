@@ -365,7 +365,7 @@ describe.concurrent('a failure', () => {
     const name = 'treats an empty key as unknown, not absent, on /api/orders/1';
     const { code, text } = await verify('2', '--cmd', command, '--sentence', name);
     expect(text).toContain(
-      '1 sentence failed, and passed when judged again alone, so it is not counted as open:\n',
+      '1 sentence failed, and passed when judged again alone. It does not count as open:\n',
     );
     expect(text).toContain('1 sentence judged, kept, in');
     expect(code).toBe(0);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BenchProcess, scratch, startBenchProcess } from '../process/bench-process.ts';
-import { GATEWAY_CORE } from '../process/cores.ts';
+import { gatewayCore } from '../process/cores.ts';
 import { gatewayEnv } from '../process/gateway-process.ts';
 import { onPath } from '../process/on-path.ts';
 import { freePort } from '../process/ports.ts';
@@ -75,7 +75,7 @@ export function phase(number: number, options: PhaseOptions = {}): BenchSubject 
           startBenchProcess({
             words: ['node', '--import', 'tsx', join(folder, 'server.ts')],
             env: { ...env, ...gatewayEnv({ port, adminPort: 0 }, `${stem}.json`) },
-            core: GATEWAY_CORE,
+            core: gatewayCore,
             logFile: `${stem}-${i}.log`,
           }),
         );
@@ -142,7 +142,7 @@ function npmPeer(name: string, script: string, env: Record<string, string> = {})
           REDIS_URL: redis?.url ?? '',
           ...env,
         },
-        core: GATEWAY_CORE,
+        core: gatewayCore,
       });
       return { running: [running], urls: [`http://127.0.0.1:${port}`] };
     },
@@ -189,7 +189,7 @@ export const nginx: BenchSubject = {
     }`;
     const server = `client_max_body_size 0; ${forward('fast')} ${forward('node')}`;
     const http = `${service('fast', fastUrl)} ${service('node', nodeUrl)}`;
-    const running = startBenchNginx(`gateway-${port}`, port, server, http, GATEWAY_CORE);
+    const running = startBenchNginx(`gateway-${port}`, port, server, http, gatewayCore);
     return { running: [running], urls: [`http://127.0.0.1:${port}`] };
   },
 };
@@ -222,7 +222,7 @@ ${backend('fast', fastUrl)}
 ${backend('node', nodeUrl)}
 `;
     writeFileSync(file, config);
-    const running = startBenchProcess({ words: ['haproxy', '-db', '-f', file], core: GATEWAY_CORE });
+    const running = startBenchProcess({ words: ['haproxy', '-db', '-f', file], core: gatewayCore });
     return { running: [running], urls: [`http://127.0.0.1:${port}`] };
   },
 };
@@ -253,7 +253,7 @@ http://127.0.0.1:${port} {
     const running = startBenchProcess({
       words: ['caddy', 'run', '--config', file, '--adapter', 'caddyfile'],
       env: { GOMAXPROCS: '1', HOME: scratch, XDG_DATA_HOME: scratch, XDG_CONFIG_HOME: scratch },
-      core: GATEWAY_CORE,
+      core: gatewayCore,
     });
     return { running: [running], urls: [`http://127.0.0.1:${port}`] };
   },

@@ -5,8 +5,8 @@ import { CliError } from '../terminal/cli-error.ts';
 import { pinned } from './cores.ts';
 import { becomesReady, collectText, type Program, startProgram } from './program.ts';
 
-const READY_MS = 180_000; // a start with 10,000 routes may be slow
-const STOP_MS = 3_000;
+const readyMs = 180_000; // a start with 10,000 routes may be slow
+const stopMs = 3_000;
 
 /** A folder for configs and logs that is removed when the benchmark ends, however it ends. */
 export const scratch = mkdtempSync(join(tmpdir(), 'gateway-bench-'));
@@ -49,15 +49,15 @@ export function startBenchProcess({ words, env, core, logFile }: BenchCommand): 
     hasEnded,
     finished,
     async stop() {
-      if (!hasEnded()) await program.stop(STOP_MS);
+      if (!hasEnded()) await program.stop(stopMs);
     },
   };
 }
 
 /** Waits until the process is ready. Throws when it ends first, or after three minutes. */
 export async function untilReady(running: BenchProcess, isReady: () => Promise<boolean>): Promise<void> {
-  if (await becomesReady(running, isReady, READY_MS)) return;
-  if (!running.hasEnded()) throw new CliError(`not ready after ${READY_MS / 1000} s`);
+  if (await becomesReady(running, isReady, readyMs)) return;
+  if (!running.hasEnded()) throw new CliError(`not ready after ${readyMs / 1000} s`);
   await running.finished;
   throw new Error('the process ended before it was ready');
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { CliError } from '../terminal/cli-error.ts';
 
 // /proc counts CPU time in ticks of USER_HZ: 100 per second on every Linux that Node runs on.
-const TICK_US = 10_000;
+const tickUs = 10_000;
 
 /** CPU time of a process so far, user and system, all its threads, in microseconds (Linux: in steps of 10 ms). */
 export function cpuMicroseconds(pid: number): number {
@@ -11,7 +11,7 @@ export function cpuMicroseconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   // The program name in brackets may contain any character. utime and stime are the 12th and 13th field after it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_US;
+  return (Number(fields[11]) + Number(fields[12])) * tickUs;
 }
 
 /** Resident memory of a process in bytes, now and at its peak. Outside Linux, ps does not report the peak: both are equal. */

@@ -6,14 +6,14 @@ export interface Lateness {
   maxMs: number;
 }
 
-const RESOLUTION_MS = 5;
+const resolutionMs = 5;
 
 /** Begins to measure. The returned function ends the measurement and returns the result. */
 export function watchLateness(): () => Lateness {
-  const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  const delays = monitorEventLoopDelay({ resolution: resolutionMs });
   delays.enable();
   // The histogram has the time between two timers in ns, so the interval itself is part of each value.
-  const late = (ns: number) => Math.max(0, ns / 1e6 - RESOLUTION_MS);
+  const late = (ns: number) => Math.max(0, ns / 1e6 - resolutionMs);
   return () => {
     delays.disable();
     return { p99Ms: late(delays.percentile(99)), maxMs: late(delays.max) };

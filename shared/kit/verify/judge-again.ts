@@ -72,7 +72,7 @@ async function judgeAgain(subject: Subject, order: Order, verdict: Verdict): Pro
 export function tellUnsteady(unsteady: TestResult[]): string {
   if (unsteady.length === 0) return '';
   return [
-    `${count(unsteady.length, 'sentence')} failed, and passed when judged again alone, so it is not counted as open:`,
+    `${count(unsteady.length, 'sentence')} failed, and passed when judged again alone. ${unsteady.length === 1 ? 'It does' : 'They do'} not count as open:`,
     ...unsteady.map(({ file, name }) => `  ${file}  ${name}`),
     'Next: if that happens again with the same sentence, look at what your gateway does while it has other work.',
   ].join('\n');
