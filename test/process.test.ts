@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -86,6 +86,15 @@ describe('a built phase', () => {
     expect(first.startsWith(join(root, '.built'))).toBe(true);
     writeFileSync(join(folder, 'word.txt'), 'second');
     expect(build()).not.toBe(first);
+  });
+
+  test('is removed a day later, when its files have changed', () => {
+    const first = dirname(build());
+    const yesterday = Date.now() / 1_000 - 25 * 60 * 60;
+    utimesSync(first, yesterday, yesterday);
+    writeFileSync(join(folder, 'word.txt'), 'third');
+    build();
+    expect(existsSync(first)).toBe(false);
   });
 
   test('is not built from a file that does not compile', () => {

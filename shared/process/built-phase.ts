@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { type BuildFailure, type BuildOptions, buildSync, version } from 'esbuild';
 import { hashPhase } from '../repository/phase-hash.ts';
@@ -8,6 +17,8 @@ import { CliError } from '../terminal/cli-error.ts';
 
 // In the repository, so that a built phase finds the packages that are not in its bundle. Git ignores it.
 const builtFolder = join(root, '.built');
+
+const dayMs = 24 * 60 * 60 * 1_000;
 
 const options: BuildOptions = {
   bundle: true,
@@ -43,11 +54,21 @@ function build(folder: string, built: string): void {
     const report = bundleServer(copy);
     if (report !== '') throw new CliError(`${basename(folder)} does not compile:\n${report}`);
     renameSync(copy, built); // in one step, so that no other process sees half of it
+    removeOldBuilds(basename(folder));
   } catch (error) {
     // Another process may have built the same meanwhile.
     if (!existsSync(built)) throw error;
   } finally {
     rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+/** Removes the builds of a phase that are older than a day: those of files that have changed since. */
+function removeOldBuilds(name: string): void {
+  for (const entry of readdirSync(builtFolder).filter((other) => other.startsWith(`${name}-`))) {
+    const build = join(builtFolder, entry);
+    const builtMs = statSync(build, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+    if (builtMs < Date.now() - dayMs) rmSync(build, { recursive: true, force: true });
   }
 }
 
