@@ -249,7 +249,7 @@ describe('faults', () => {
   });
 
   test('offline for a while comes back by itself', async () => {
-    await setFault({ fault: 'offline', forMs: 150 });
+    await setFault({ fault: 'offline', forMs: 2_000 });
     expect(await failure()).toBe('ECONNRESET');
     await expect.poll(() => failure(), { timeout: 5000 }).toBe(undefined);
   });
