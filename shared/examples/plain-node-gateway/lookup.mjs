@@ -1,4 +1,6 @@
 import { lookup as lookupBySystem, Resolver } from 'node:dns/promises';
+import { open } from 'node:fs/promises';
+import { devNull } from 'node:os';
 
 // A look-up of the system that takes longer waits for a thread or for a name server.
 const SYSTEM_BUDGET_MS = 500;
@@ -28,9 +30,16 @@ function find(name) {
     const askNameServers = () => findByNameServers(name).then(resolve, () => {});
     const timer = setTimeout(askNameServers, SYSTEM_BUDGET_MS);
     lookupBySystem(name, { all: true })
+      .catch(throwCause)
       .then(resolve, reject)
       .finally(() => clearTimeout(timer));
   });
+}
+
+/** Without a descriptor getaddrinfo() calls every name unknown. Then open() fails, too, and gives the cause. */
+async function throwCause(error) {
+  await (await open(devNull)).close();
+  throw error;
 }
 
 async function findByNameServers(name) {
