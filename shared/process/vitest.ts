@@ -45,8 +45,9 @@ export function formatCounts({ passed, failed, skipped }: Counts): string {
 export function runProjects(
   names: string[],
   print: (line: string) => void,
+  options: { maxWorkers?: number } = {},
 ): Promise<Map<string, ProjectOutcome>> {
-  return runVitest({ project: names }, print, (modules, unhandled) => {
+  return runVitest({ project: names, ...options }, print, (modules, unhandled) => {
     const outcomes = new Map(names.map((name) => [name, combine(modules, name)]));
     if (unhandled.length > 0) {
       const failures = unhandled.map((error) => `outside any test\n${describeError(error)}`);
