@@ -55,6 +55,8 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
   const pattern = order.only?.map((text) => escapeStringRegexp(text.replaceAll(' > ', ' '))).join('|');
   const folder = mkdtempSync(join(tmpdir(), 'gateway-verify-'));
   const removeFolder = () => rmSync(folder, { recursive: true, force: true });
+  // Suites that are cut off leave their temporary files. Node reads one of these variables, by system.
+  const temporary = { TMPDIR: folder, TEMP: folder, TMP: folder };
   process.once('exit', removeFolder);
   const compare = (a: string, b: string) => order.files.indexOf(a) - order.files.indexOf(b);
   const report = inOrder(listener, compare, order.inSteps);
@@ -96,6 +98,7 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
           GATEWAY_COMMAND: JSON.stringify(subject.words),
           GATEWAY_LEVEL: String(level),
           HOLD_FOLDER: listener.onHeld ? folder : '',
+          ...temporary,
         },
         testTimeout: testTimeoutMs,
         hookTimeout: testTimeoutMs,
