@@ -5,6 +5,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { send, until } from '../shared/contract/harness/client.ts';
 import { spellOut, toCurl } from '../shared/kit/verify/curl.ts';
@@ -181,6 +182,14 @@ describe.concurrent('a gateway that is not complete', () => {
     expect(text).not.toContain('step 3');
     expect(text).toMatch(/Not yet: suite 2, step 2: who may call is open, in \d+ s\.\nNext: fix the first/);
     expect(text).toMatch(/\nOnly this step: npm run verify -- 2 --cmd ".*" --step 2\n/);
+  });
+
+  test('leaves no process behind when an open step cuts the others off', async () => {
+    const server = shortestWins('cut-off').slice('node '.length);
+    const command = write('cut', `await import(${JSON.stringify(pathToFileURL(server).href)});`);
+    const { text } = await verify('2', '--cmd', command);
+    expect(text).toContain('step 2: who may call is open');
+    await expect.poll(() => alive('cut'), { timeout: 5_000 }).toEqual([]);
   });
 
   test('has a step that is judged alone with --step', async () => {

@@ -106,6 +106,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+// A run that is cut off ends its workers with SIGTERM. By default Node then skips the event 'exit', at which program.ts
+// kills the gateways.
+process.once('SIGTERM', () => process.exit(143));
+
 // A start needs much CPU time. Gateways start one after the other, because parallel starts could all time out.
 let lastStart: Promise<unknown> = Promise.resolve();
 
