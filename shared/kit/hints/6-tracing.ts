@@ -69,4 +69,68 @@ export const tracingHints: HintGroup[] = [
     ],
     code: { file: 'trace-context.ts', from: 'function isWellFormed(' },
   },
+  {
+    tests: ['a request that is answered > ', 'a call that fails > '],
+    contract:
+      'A sampled request has a SERVER span. Its parent is the span in the `traceparent` of the client; it has none when the trace begins here.',
+    read: contract,
+    hints: [
+      'Which two spans does one request through a gateway have, and which of them is the parent that the service gets?',
+      'Make the ids of both spans when the request begins, because the traceparent for the service needs one of them. Write the spans when the request has ended: all that they say is known then. The conventions for HTTP name the attributes.',
+    ],
+    code: { file: 'spans.ts', from: 'return (exchange: Exchange): ReadableSpan[]' },
+  },
+  {
+    tests: ['a request that is refused > '],
+    contract:
+      'A refusal is an event `refused` of the SERVER span, with `gateway.stage` and `gateway.problem` as in [errors.md](errors.md).',
+    read: contract,
+    hints: [
+      'The service was not called. Which span is left, and what should it say?',
+      'A SERVER span alone, with one event: stage and name of the problem, at the time of the refusal. Below 500 its status stays unset.',
+    ],
+    code: { file: 'spans.ts', from: 'function refusalOf(' },
+  },
+  {
+    tests: ['the exporter > '],
+    contract: 'The spans are sent with POST to `/v1/traces` as JSON, in batches',
+    read: 'docs/config.md#spans',
+    hints: [
+      'Which of the variables of OpenTelemetry does your exporter read by itself, and which does it not know?',
+      'Give the spans to a batch processor, not to the exporter. Check endpoint, protocol, sampler and numbers at the start, and name the variable that is wrong.',
+    ],
+    code: { file: 'tracing.ts', from: 'const environmentSchema' },
+  },
+  {
+    tests: ['a trace that is not sampled > '],
+    contract:
+      "The parent-based samplers obey the flag of the client's `traceparent`, and decide only about traces that begin here.",
+    read: contract,
+    hints: [
+      'Who decides about a trace: its first service, or each one by itself?',
+      'With a parentbased sampler the flag of a well-formed traceparent decides, and the rest of the name only without one. The other samplers do not look at the flag. Pass the decision on as the flag of your own traceparent.',
+    ],
+    code: { file: 'tracing.ts', from: 'function samplerOf(' },
+  },
+  {
+    tests: ['a secret > '],
+    contract: 'No span contains a query, a key, a cookie, another header field, or the address of a client.',
+    read: contract,
+    hints: [
+      'Spans leave the gateway for another program, which keeps them. What must not be in them?',
+      'Use the prefix of the route and the path without its query. Leave url.full, url.query, client.address and user_agent.original out.',
+    ],
+    code: { file: 'spans.ts', from: 'return (exchange: Exchange): ReadableSpan[]' },
+  },
+  {
+    tests: ['under load > ', 'the end of the process > '],
+    contract:
+      'A collector that is down, hangs or refuses costs spans. No request fails or waits for it, and the process ends within 2 s more than without it.',
+    read: contract,
+    hints: [
+      'What happens to the spans while nobody takes them, and what happens to the requests?',
+      'Bound the queue, and drop what does not fit. No request awaits an export. At the end, flush with a time limit, then exit.',
+    ],
+    code: { file: 'tracing.ts', from: 'export class Tracing' },
+  },
 ];

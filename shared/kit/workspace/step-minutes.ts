@@ -7,7 +7,7 @@ const minutes: Record<number, number[]> = {
   3: [45, 30, 30, 60, 45],
   4: [30, 20, 30, 20, 45],
   5: [20, 40, 45, 30, 30],
-  6: [25, 20, 10],
+  6: [25, 20, 10, 90, 30],
 };
 
 /** About how many minutes a step takes. */

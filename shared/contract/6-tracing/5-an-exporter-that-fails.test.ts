@@ -1,0 +1,117 @@
+// A collector that is down, hangs or answers 500 costs spans. It never costs a request, and it holds up the end of
+// the process for 2 s at most. The log says once that spans are lost, and once that they are exported again.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Collector, startCollector } from '../../process/collector.ts';
+import { freePort } from '../../process/ports.ts';
+import { send } from '../harness/client.ts';
+import { configFor, type Gateway, startGateway } from '../harness/gateway.ts';
+import { startUpstream } from '../harness/upstream.ts';
+
+const collectors: Collector[] = [];
+let config: ReturnType<typeof configFor>;
+
+beforeAll(async () => {
+  const { url } = await startUpstream();
+  config = configFor(
+    { services: { a: { url, timeoutMs: 5_000 } }, routes: [{ prefix: '/a', service: 'a' }] },
+    6,
+  );
+});
+
+afterAll(() => Promise.all(collectors.map((collector) => collector.close())));
+
+async function start(port?: number): Promise<Collector> {
+  const collector = await startCollector(port);
+  collectors.push(collector);
+  return collector;
+}
+
+/** A gateway that exports its spans to this port soon, and waits 300 ms for each export. */
+function exportTo(port: number): Promise<Gateway> {
+  return startGateway(config, {
+    env: {
+      ADMIN_PORT: '0',
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+      OTEL_EXPORTER_OTLP_TIMEOUT: '300',
+      OTEL_BSP_SCHEDULE_DELAY: '50',
+      OTEL_BSP_MAX_QUEUE_SIZE: '100',
+      OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '20',
+    },
+  });
+}
+
+const lost = ({ msg }: Record<string, unknown>) => msg === 'trace exporter lost';
+const found = ({ msg }: Record<string, unknown>) => msg === 'trace exporter found';
+
+/** Sends requests until the condition holds. Every one of them is answered with 200, each within a second. */
+async function keepSending(gateway: Gateway, condition: () => boolean): Promise<void> {
+  const sendAll = async () => {
+    for (let i = 0; i < 50; i++) {
+      const { status } = await send(gateway, '/a/1', { timeoutMs: 1_000 });
+      expect(status).toBe(200);
+    }
+  };
+  for (let rounds = 0; rounds < 100; rounds++) {
+    await Promise.all([sendAll(), sendAll()]);
+    if (condition()) return;
+  }
+  throw new Error('The condition did not hold in 10,000 requests.');
+}
+
+describe.each<[what: string, fail: (collector: Collector) => unknown]>([
+  ['is killed', (collector) => collector.close()],
+  ['hangs', (collector) => collector.answerWith(null)],
+  ['answers 500', (collector) => collector.answerWith(500)],
+  ['answers 503', (collector) => collector.answerWith(503)],
+])('a collector that %s under load', (_what, fail) => {
+  test('costs spans, and no request', async () => {
+    const collector = await start();
+    const gateway = await exportTo(collector.port);
+    await keepSending(gateway, () => collector.spans.length > 0);
+    await fail(collector);
+    await keepSending(gateway, () => gateway.log().some(lost));
+    const { reason } = gateway.log().find(lost) as { reason: string };
+    expect(reason).toMatch(/^[\x20-\x7e]+$/);
+
+    await collector.close();
+    const next = await start(collector.port);
+    await keepSending(gateway, () => gateway.log().some(found) && next.spans.length > 0);
+    expect(gateway.log().filter(lost)).toHaveLength(1);
+    expect((await gateway.stop()).code).toBe(0);
+  });
+});
+
+describe('the end of the process', () => {
+  test('exports the spans that are waiting', async () => {
+    const collector = await start();
+    const gateway = await startGateway(config, {
+      env: {
+        ADMIN_PORT: '0',
+        OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+        OTEL_BSP_SCHEDULE_DELAY: '600000',
+      },
+    });
+    for (let i = 0; i < 5; i++) expect((await send(gateway, '/a/1')).status).toBe(200);
+    expect(collector.spans).toEqual([]);
+    expect((await gateway.stop()).code).toBe(0);
+    expect(collector.spans).toHaveLength(10);
+  });
+
+  test.each([
+    ['hangs', true],
+    ['is down', false],
+  ])('is held up for 2 s at most by a collector that %s', async (_what, isUp) => {
+    const collector = isUp ? await start() : null;
+    collector?.answerWith(null);
+    const port = collector?.port ?? (await freePort());
+    const gateway = await startGateway(config, {
+      env: { ADMIN_PORT: '0', OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` },
+    });
+    expect((await send(gateway, '/a/1')).status).toBe(200);
+    const { code, ms } = await gateway.stop();
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(3_000);
+  });
+});
