@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyReply, onRequestHookHandler } from 'fastify';
 import type { FindSender, Sender } from './address.ts';
 import type { Client } from './identify.ts';
@@ -20,12 +20,13 @@ declare module 'node:http' {
   }
 }
 
-// nginx's status for a client that closed the connection before its response was complete. It is logged, never sent.
-const STATUS_CLIENT_CLOSED = 499;
+/** nginx's status for a client that closed the connection before its response was complete. It is logged, never sent. */
+export const STATUS_CLIENT_CLOSED = 499;
 
-/** Is called when an exchange begins and when it has ended. It must not change the exchange. */
+/** Is called when an exchange begins and when it has ended. Only `begin` may change the exchange. */
 export interface Observer {
-  begin?(): void;
+  /** `headers`: those of the request, or null when Node's parser refused it. */
+  begin?(exchange: Exchange, headers: IncomingHttpHeaders | null): void;
   end(exchange: Exchange): void;
 }
 
@@ -109,7 +110,7 @@ export function observe(
 }
 
 function follow(exchange: Exchange, response: ServerResponse, observers: Observer[]): void {
-  for (const observer of observers) observer.begin?.();
+  for (const observer of observers) observer.begin?.(exchange, response.req.headers);
   // Fastify does not call onResponse when the client leaves early. The 'close' event always comes, sometimes twice;
   // once() would cost more than this check.
   response.on('close', () => {

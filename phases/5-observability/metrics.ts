@@ -2,8 +2,18 @@ import type { Exchange, Observer } from './exchange.ts';
 import { type Count, counter, type Distribution, histogram, newRegistry } from './prometheus.ts';
 import type { Windows } from './rate-limit.ts';
 
-// RFC 9110, and PATCH of RFC 5789. Clients can invent methods, and every label value is a series.
-const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE']);
+/** RFC 9110, and PATCH of RFC 5789. Clients can invent methods, and every label value is a series. */
+export const METHODS = new Set([
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'CONNECT',
+  'OPTIONS',
+  'TRACE',
+]);
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const SHORT_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];

@@ -14,6 +14,7 @@ export function accessLog(log: Logger): Observer[] {
         {
           id: exchange.id,
           traceId: exchange.trace?.id ?? null,
+          spanId: exchange.trace?.spanId ?? undefined,
           method,
           path: url && pathOf(url),
           route: exchange.route?.prefix ?? null,

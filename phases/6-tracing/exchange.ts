@@ -1,12 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyReply, onRequestHookHandler } from 'fastify';
 import type { FindSender, Sender } from './address.ts';
 import type { Client } from './identify.ts';
 import type { Problem } from './problem.ts';
 import type { Decision } from './rate-limit.ts';
 import type { Route } from './route.ts';
-import { ServerTiming } from './server-timing.ts';
-import { type Trace, traceOf } from './trace-context.ts';
+import type { ServerTiming } from './server-timing.ts';
+import type { Trace } from './trace-context.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -22,12 +22,13 @@ declare module 'node:http' {
   }
 }
 
-// nginx's status for a client that closed the connection before its response was complete. It is logged, never sent.
-const STATUS_CLIENT_CLOSED = 499;
+/** nginx's status for a client that closed the connection before its response was complete. It is logged, never sent. */
+export const STATUS_CLIENT_CLOSED = 499;
 
-/** Is called when an exchange begins and when it has ended. It must not change the exchange. */
+/** Is called when an exchange begins and when it has ended. Only `begin` may change the exchange. */
 export interface Observer {
-  begin?(): void;
+  /** `headers`: those of the request, or null when Node's parser refused it. */
+  begin?(exchange: Exchange, headers: IncomingHttpHeaders | null): void;
   end(exchange: Exchange): void;
 }
 
@@ -105,14 +106,11 @@ export function observe(
   observers: Observer[],
   now: () => number,
   findSender: FindSender,
-  timed: boolean,
 ): onRequestHookHandler {
   return (request, reply, done) => {
     const exchange = new Exchange(now, findSender(request.raw), request.method, request.url);
     request.exchange = exchange;
     exchange.id = request.id;
-    exchange.trace = traceOf(request.headers);
-    if (timed) exchange.timing = new ServerTiming(exchange);
     reply.header('x-request-id', request.id);
     reply.raw.reply = reply;
     if (observers.length > 0) follow(exchange, reply.raw, observers);
@@ -121,7 +119,7 @@ export function observe(
 }
 
 function follow(exchange: Exchange, response: ServerResponse, observers: Observer[]): void {
-  for (const observer of observers) observer.begin?.();
+  for (const observer of observers) observer.begin?.(exchange, response.req.headers);
   // Fastify does not call onResponse when the client leaves early. The 'close' event always comes, sometimes twice;
   // once() would cost more than this check.
   response.on('close', () => {

@@ -14,7 +14,8 @@ import { rateLimit } from './rate-limit.ts';
 import type { OpenRedis } from './redis.ts';
 import { refuseUnparsed } from './refuse-unparsed.ts';
 import { findRoute, PROXIED_METHODS, refuseUnrouted } from './route.ts';
-import { stages } from './stages.ts';
+import { timedStages } from './server-timing.ts';
+import { Tracing } from './tracing.ts';
 import { senderBehind } from './trusted-proxies.ts';
 import { openPool, type Upstream } from './upstream.ts';
 import { wellFormed } from './well-formed.ts';
@@ -32,8 +33,9 @@ export interface Dependencies {
 /** Builds the gateway, ready to listen. Read it from top to bottom to follow a request. */
 export function buildGateway(config: Config, { viaName, log, now, keepAliveTimeoutMs, redis }: Dependencies) {
   const metrics = new Metrics(Object.keys(config.services));
-  const observers = [...accessLog(log), metrics];
-  const observed = observe(observers, now, senderBehind(config.trustedProxies), config.serverTiming);
+  const tracing = new Tracing(config, log);
+  const observers = [tracing, ...accessLog(log), metrics];
+  const observed = observe(observers, now, senderBehind(config.trustedProxies));
   const timeouts = Object.values(config.services).map((service) => service.timeoutMs);
   const gateway = createServer({
     log,
@@ -43,6 +45,7 @@ export function buildGateway(config: Config, { viaName, log, now, keepAliveTimeo
     keepAliveTimeoutMs,
   });
   gateway.get('/health', () => ({ status: 'ok' }));
+  gateway.addHook('onClose', () => tracing.close());
 
   const upstreams = new Map<string, Upstream>();
   const circuits = new Map<string, Circuit>();
@@ -56,7 +59,7 @@ export function buildGateway(config: Config, { viaName, log, now, keepAliveTimeo
 
   const windows = new FixedWindows(redis, log);
   gateway.register(async (pipeline) => {
-    const stage = stages(pipeline, config.serverTiming);
+    const stage = timedStages(pipeline, config.serverTiming);
     pipeline.addHook('onRequest', observed);
     stage('parse', wellFormed);
     stage('loop', refuseLoops(viaName));

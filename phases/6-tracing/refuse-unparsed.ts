@@ -46,7 +46,7 @@ export function refuseUnparsed(observers: Observer[], now: () => number) {
     const body = refuse(exchange, problem);
     exchange.status = problem.status;
     for (const observer of observers) {
-      observer.begin?.();
+      observer.begin?.(exchange, null);
       observer.end(exchange);
     }
     const head = [

@@ -1,5 +1,6 @@
-import type { onRequestHookHandler } from 'fastify';
+import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import type { Exchange } from './exchange.ts';
+import { stages } from './stages.ts';
 
 // The stages in the field. `parse` and `access` take too little time to be shown.
 const SHOWN = ['route', 'identify', 'limit', 'circuit', 'upstream'];
@@ -34,10 +35,18 @@ export class ServerTiming {
   }
 }
 
-/** Hook: runs after the gate of a stage and notes its time. */
-export function timeStage(stage: string): onRequestHookHandler {
+/** As `stages`. If `timed`, a hook behind each gate notes the time of its stage. */
+export function timedStages(pipeline: FastifyInstance, timed: boolean): ReturnType<typeof stages> {
+  const stage = stages(pipeline);
+  return (name, gate) => {
+    stage(name, gate);
+    if (timed) pipeline.addHook('onRequest', timeStage(name));
+  };
+}
+
+function timeStage(name: string): onRequestHookHandler {
   return (request, _reply, done) => {
-    request.exchange.timing?.timeStage(stage);
+    request.exchange.timing?.timeStage(name);
     done();
   };
 }

@@ -5,13 +5,25 @@ import type { IncomingHttpHeaders } from 'node:http';
 export interface Trace {
   /** 32 hex digits. */
   readonly id: string;
-  /** The header fields for the service: names and values. */
+  /** The span of the client, 16 hex digits; null when the trace begins here. */
+  readonly parentId: string | null;
+  /** True when the client records the trace, or when it begins here. */
+  readonly sampled: boolean;
+  /** The header fields for the service: names and values, traceparent first. */
   readonly headers: string[];
+  /** The span of this request, 16 hex digits; null when none is recorded. */
+  spanId: string | null;
+  /** The span of the call to the service, 16 hex digits; null when none is recorded. */
+  callId: string | null;
 }
+
+/** Reads the trace of a request from its header fields, or begins one. */
+export type FindTrace = (headers: IncomingHttpHeaders) => Trace;
 
 // Version, trace id, parent id, flags, in lower case. Versions after 00 may add more after a dash.
 // Node joins repeated fields with a comma. The pattern allows none, so they are malformed.
-const TRACEPARENT = /^(?!ff)([\da-f]{2})-(?!0{32})([\da-f]{32})-(?!0{16})[\da-f]{16}-[\da-f]{2}(-[^,]*)?$/;
+const TRACEPARENT =
+  /^(?!ff)([\da-f]{2})-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{2})(-[^,]*)?$/;
 
 // One member of the list: a key of at most 256 characters, and a value without commas and equal signs.
 const MEMBER = /^[a-z\d][a-z\d_*/@-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]$/;
@@ -20,14 +32,22 @@ const MAX_MEMBERS = 32;
 // Checked first, because trim() also removes white space that the field does not allow.
 const NOT_ASCII = /[^\t -~]/;
 
-/** Returns the trace of the client if its traceparent is well-formed, otherwise a new one. */
+/** Returns the trace of the client if its traceparent is well-formed, otherwise a new one. The fields pass unchanged. */
 export function traceOf(headers: IncomingHttpHeaders): Trace {
   const traceparent = String(headers.traceparent ?? '');
-  const [, version, id, more] = TRACEPARENT.exec(traceparent) ?? [];
+  const [, version, id, parentId = '', flags = '', more] = TRACEPARENT.exec(traceparent) ?? [];
   if (id === undefined || (version === '00' && more !== undefined)) return newTrace();
   const tracestate = headers.tracestate as string | undefined;
   const state = tracestate !== undefined && isWellFormed(tracestate) ? ['tracestate', tracestate] : [];
-  return { id, headers: ['traceparent', traceparent, ...state] };
+  const sampled = (Number.parseInt(flags, 16) & 1) === 1;
+  return {
+    id,
+    parentId,
+    sampled,
+    headers: ['traceparent', traceparent, ...state],
+    spanId: null,
+    callId: null,
+  };
 }
 
 function isWellFormed(tracestate: string): boolean {
@@ -41,5 +61,13 @@ function newTrace(): Trace {
   // randomUUID() takes its random bytes from a buffer; randomBytes() would cost 2 µs.
   const id = randomUUID().replaceAll('-', '');
   // The id of the first span may be half of the trace id. Flag 01: sampled, because the access log records the trace.
-  return { id, headers: ['traceparent', `00-${id}-${id.slice(16)}-01`] };
+  const traceparent = `00-${id}-${id.slice(16)}-01`;
+  return {
+    id,
+    parentId: null,
+    sampled: true,
+    headers: ['traceparent', traceparent],
+    spanId: null,
+    callId: null,
+  };
 }

@@ -27,6 +27,7 @@ const variables: Record<string, Variable> = {
   LOG_LEVEL: { default: 'info', meaning: 'fatal, error, warn, info, debug, trace or silent' },
   ADMIN_HOST: { default: '127.0.0.1', meaning: 'the address of the admin listener' },
   ADMIN_PORT: { default: '9464', meaning: 'the port of the admin listener' },
+  OTEL_EXPORTER_OTLP_ENDPOINT: { default: 'unset', meaning: 'a collector of OpenTelemetry, for spans' },
 };
 
 // Sections about this repository, which do not apply to the project.
