@@ -3,6 +3,8 @@ const volatile = new RegExp(
   [
     /gw_[\w-]{43}/, // a new key,
     /\b[\da-f]{64}\b/, // and its digest
+    /(?<=^trace )[\da-f]{32}\b/, // a new trace id,
+    /[ =]*(?:\bat )?\b\d+\.\d ms\b/, // and the bars and times of its spans
     /\b\d{4}-\d\d-\d\d(?:T[\d:.]+Z|_[\d-]{8})/, // dates and times
     /(?<="time":)\d+/,
     /(?<="durationMs":)[\d.]+| *\b\d+ ms\b|(?<=\bin )\d+ s\b|\b\d+\.\d{6}\b/, // durations
@@ -21,7 +23,7 @@ const countdown = /(?<=^retry-after: )\d+|(?<=^ratelimit: .*;t=)\d+/gim;
 const toleranceSeconds = 5;
 
 /**
- * True when two outputs of a command agree. Keys, digests, times, durations, ports chosen by the system, and curl's
+ * True when two outputs of a command agree. Keys, digests, trace ids, times, durations, ports chosen by the system, and curl's
  * version and error texts are ignored. The seconds of Retry-After and RateLimit may differ by 5.
  */
 export function agree(before: string, after: string): boolean {

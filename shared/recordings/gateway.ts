@@ -14,11 +14,12 @@ export type Ports = ReadonlyMap<number, number>;
 const documentedPort = 3000;
 const documentedAdminPort = 9464;
 
-/** Starts a gateway of the phase and the demo services on free ports, calls `use`, and stops them. */
+/** Starts a gateway of the phase and the demo services on free ports, calls `use`, and stops them. `env` is for the gateway. */
 export async function withGateway<T>(
   phase: Phase,
   startServices: StartServices,
   use: (ports: Ports) => Promise<T>,
+  env: Record<string, string> = {},
 ): Promise<T> {
   delete process.env.REDIS_URL; // recordings show the embedded Redis, which is empty at every start
   // Four digits, as in the documents: a body that contains a port keeps its Content-Length.
@@ -30,7 +31,7 @@ export async function withGateway<T>(
   const keep = (line: string) => {
     output += `${line}\n`;
   };
-  const gateway = startPhase(phase, { port, adminPort }, config, { onLog: keep, onError: keep });
+  const gateway = startPhase(phase, { port, adminPort }, config, { onLog: keep, onError: keep }, env);
   try {
     if (!(await gateway.ready())) throw new CliError(`Phase ${phase.name} does not start:\n${output}`);
     const ports = new Map([
