@@ -131,8 +131,15 @@ describe('docker-compose.yml', () => {
     const membersOf = (network: string) =>
       stackServices.flatMap(([name, { networks = [] }]) => (networks.includes(network) ? [name] : []));
     expect(membersOf('edge')).toEqual(['balancer', 'gateway-1', 'gateway-2']);
-    expect(membersOf('inner')).toEqual(['gateway-1', 'gateway-2', 'shared-redis', 'inventory', 'orders']);
-    expect(membersOf('watch')).toEqual(['gateway-1', 'gateway-2', 'prometheus', 'grafana']);
+    expect(membersOf('inner')).toEqual([
+      'gateway-1',
+      'gateway-2',
+      'shared-redis',
+      'inventory',
+      'orders',
+      'jaeger',
+    ]);
+    expect(membersOf('watch')).toEqual(['gateway-1', 'gateway-2', 'prometheus', 'jaeger', 'grafana']);
     expect(compose.networks.inner?.internal).toBe(true);
   });
 });
