@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { makeSandbox } from './support/sandbox.ts';
 
@@ -35,6 +36,10 @@ test('npm run progress: the steps of the phase, a row for the workspace, and wha
   workspace  ok 3     1 failed  fails
   3-third    ok 3     ok 3      ok 3
 
+  drills    0 of 15 run, 0 predicted
+  mistakes  0 found, 0 revealed
+  hints     none read
+
 Suite 2 is the lowest that fails. Next: npm run verify -- 2
 `);
 });
@@ -46,4 +51,37 @@ test('npm run progress: when all is kept, the next phase', async () => {
   expect(stdout).toContain(
     'Your gateway keeps the contract of phase 2. Next: npm run compare -- 2, then npm run learn -- 3 --from mine\n',
   );
+});
+
+const journal = {
+  drills: { 'hidden-retry': true, 'client-abort': false, 'redis-down': null },
+  hunts: { '1-first/a': true, '1-first/b': false },
+  hints: { '2: some sentence': 3, '2: another: one': 1, '1: a third': 2 },
+};
+
+test('npm run progress: what was done with drill, break and hint', async () => {
+  const done = { ...files(2), 'workspace-saves/journal.json': JSON.stringify(journal) };
+  const { stdout } = await makeSandbox(done, ['vitest.config.ts']).run('progress');
+  expect(stdout).toContain(`
+  drills    3 of 15 run, 1 predicted
+  mistakes  1 found, 1 revealed
+  hints     read for sentences: 1 of suite 1, 2 of suite 2
+`);
+});
+
+// script(1) of util-linux gives a program a terminal.
+const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;
+
+test.skipIf(!hasScript)('the journal is written for a reader at a terminal, and for no other', () => {
+  const sandbox = makeSandbox({
+    'note.ts': `import { readJournal, writeJournal } from './shared/repository/journal.ts';
+writeJournal(({ drills }) => { drills['hidden-retry'] = true; });
+console.log(JSON.stringify(readJournal()));`,
+  });
+  const command = `${process.execPath} --import tsx note.ts`;
+  const noteIn = (shell: string, words: string[]) =>
+    spawnSync(shell, words, { cwd: sandbox.folder, encoding: 'utf8' }).stdout;
+  expect(noteIn('sh', ['-c', command])).toContain('"drills":{}');
+  expect(noteIn('script', ['-qec', command, '/dev/null'])).toContain('"drills":{"hidden-retry":true}');
+  expect(noteIn('sh', ['-c', command])).toContain('"drills":{"hidden-retry":true}');
 });

@@ -3,6 +3,7 @@ import { fileName } from '../kit/workspace/workspace-files.ts';
 import { hide, isHardHunt, readHidden, rememberHard, uncover } from '../mutants/break-memory.ts';
 import { filesOfMutant, findMutant, listMutants, type Mutant, writeMutant } from '../mutants/mutant.ts';
 import { makeMutantsFolder } from '../mutants/mutants-folder.ts';
+import { writeJournal } from '../repository/journal.ts';
 import { readPhaseFiles } from '../repository/phase-files.ts';
 import { findPhase, type Phase } from '../repository/phases.ts';
 import { greet } from '../run/greeting.ts';
@@ -106,14 +107,22 @@ function judgeName(phase: Phase, guess: Mutant): string {
   if (guess.name !== hidden.name) {
     return `No, it is another one.\n\n  You named ${guess.name}: ${guess.story}\n\nNext: continue to look, or npm run break -- ${phase.number} --reveal`;
   }
-  uncover(phase, guess);
+  know(phase, guess, true);
   return `Yes, that is it.\n\n${describeMutant(guess)}`;
 }
 
 function reveal(phase: Phase): string {
   const hidden = requireHidden(phase);
-  uncover(phase, hidden);
+  know(phase, hidden, false);
   return describeMutant(hidden);
+}
+
+/** A mistake that was found before stays found. */
+function know(phase: Phase, mutant: Mutant, isFound: boolean): void {
+  uncover(phase, mutant);
+  writeJournal(({ hunts }) => {
+    hunts[`${phase.name}/${mutant.name}`] ||= isFound;
+  });
 }
 
 function requireHidden(phase: Phase): Mutant {

@@ -4,6 +4,7 @@ import { askPrediction } from '../drills/runner/prediction.ts';
 import { describeDrill, listDrills, tellOutcome } from '../drills/runner/report.ts';
 import { Interrupted, Scene } from '../drills/runner/scene.ts';
 import { isRedisOnPath } from '../process/redis-process.ts';
+import { writeJournal } from '../repository/journal.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { CliError, runCommand } from '../terminal/cli-error.ts';
 import { refuseWords } from '../terminal/option-values.ts';
@@ -51,6 +52,9 @@ async function perform(drill: Drill, withoutQuestion: boolean): Promise<void> {
   console.log('Starting the processes …\n');
   const outcome = await new Scene(console.log).play((scene) => drill.run(scene));
   console.log(tellOutcome(drill, outcome, prediction));
+  writeJournal(({ drills: done }) => {
+    done[drill.name] = prediction === undefined ? null : prediction === outcome.answer;
+  });
   if (outcome.answer !== drill.expected) process.exitCode = 1;
 }
 

@@ -15,6 +15,7 @@ import {
 import { numberedTitle } from '../kit/verify/verdict-text.ts';
 import { verifyOnce } from '../kit/verify/verify-once.ts';
 import { readPhase } from '../kit/verify/verify-options.ts';
+import { writeJournal } from '../repository/journal.ts';
 import type { Phase } from '../repository/phases.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { runCommand } from '../terminal/cli-error.ts';
@@ -51,6 +52,12 @@ await runCommand(async () => {
   if (!verdict) return;
   const failure = readNumber('failure', values.failure, 1, [1, Math.max(1, verdict.failed.length)]);
   console.log(await describeHints(verdict, subject, phase, failure, level));
+  const read = verdict.failed[failure - 1];
+  if (!read) return;
+  writeJournal(({ hints }) => {
+    const name = `${read.suite}: ${read.name}`;
+    hints[name] = Math.max(level, hints[name] ?? 0);
+  });
 });
 
 /** Judges up to the first open step; undefined when nothing fails. */

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
+import { drills } from '../drills/all-drills.ts';
 import { requireWorkspace } from '../kit/workspace/workspace.ts';
 import { listWorkspacePairs } from '../kit/workspace/workspace-pairs.ts';
 import { runPairs } from '../ladder/climb.ts';
 import { type Cell, formatCell, readMarkdown } from '../ladder/grid.ts';
 import { type Counts, formatCounts, sum } from '../process/vitest.ts';
+import { readJournal } from '../repository/journal.ts';
 import { readText } from '../repository/phase-files.ts';
 import { listPhases, type Phase, root } from '../repository/phases.ts';
 import { listSteps } from '../repository/steps.ts';
@@ -14,8 +16,8 @@ import { toText } from '../terminal/table.ts';
 
 const usage = `npm run progress
 
-Prints the steps of your phase, and the ladder with a row for your workspace. Only the workspace is tested. The rows of the
-phases come from README.md; npm run ladder measures them again.
+Prints the steps of your phase, the ladder with a row for your workspace, and what you have done with drill, break and hint.
+Only the workspace is tested. The rows of the phases come from README.md; npm run ladder measures them again.
   --help   this text`;
 
 await runCommand(async () => {
@@ -29,7 +31,7 @@ await runCommand(async () => {
   // vitest sets it when tests fail. Here failed tests are a result, not an error.
   process.exitCode = 0;
   console.log(`\n${formatSteps(phase, outcomes.get(own?.project ?? '')?.files)}`);
-  console.log(`\n${formatLadder(phase, cells)}\n\n${nextStep(phase, cells)}`);
+  console.log(`\n${formatLadder(phase, cells)}\n\n${formatJournal()}\n\n${nextStep(phase, cells)}`);
 });
 
 /** A row for each step of the phase. */
@@ -48,6 +50,25 @@ function formatLadder(phase: Phase, cells: Cell[]): string {
   const place = rows.findIndex(([name]) => name === phase.name) + 1 || rows.length;
   const head = ['phase', ...cells.map(({ suite }) => `suite ${suite}`)];
   return toText([head, ...rows.toSpliced(place, 0, ['workspace', ...cells.map(formatCell)])], Infinity);
+}
+
+/** Drills, hunts and hints so far. */
+function formatJournal(): string {
+  const { drills: run, hunts, hints } = readJournal();
+  const right = Object.values(run).filter(Boolean).length;
+  const found = Object.values(hunts).filter(Boolean).length;
+  const suites = Object.keys(hints).map((name) => name.split(':', 1)[0]);
+  const read = [...new Set(suites)]
+    .sort()
+    .map((suite) => `${suites.filter((each) => each === suite).length} of suite ${suite}`);
+  return toText(
+    [
+      ['drills', `${Object.keys(run).length} of ${drills.length} run, ${right} predicted`],
+      ['mistakes', `${found} found, ${Object.keys(hunts).length - found} revealed`],
+      ['hints', read.length > 0 ? `read for sentences: ${read.join(', ')}` : 'none read'],
+    ],
+    Infinity,
+  );
 }
 
 function nextStep(phase: Phase, cells: Cell[]): string {
