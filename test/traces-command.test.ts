@@ -41,6 +41,8 @@ test('prints the spans of a trace as a tree, whichever comes first', async () =>
     line('      CLIENT SELECT 200', 15, 23, '25.0'),
   ].join('\n');
   await expect.poll(stdout, { timeout: 5_000 }).toContain(tree);
+  const nonsense = { method: 'POST', body: '{', headers: { 'content-type': 'application/json' } };
+  expect((await fetch(`${url}/v1/traces`, nonsense)).status).toBe(400);
   child.kill('SIGINT');
   await ended;
 });

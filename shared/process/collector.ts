@@ -37,24 +37,30 @@ export interface Collector {
 const kinds = ['UNSPECIFIED', 'INTERNAL', 'SERVER', 'CLIENT', 'PRODUCER', 'CONSUMER'];
 const statuses = ['UNSET', 'OK', 'ERROR'];
 
-/** Starts a collector on a port of 127.0.0.1, by default a free one. `onSpans` gets the spans of each export. */
+/**
+ * Starts a collector on a port of 127.0.0.1, by default a free one. With `onSpans`, which gets the spans of each export, it
+ * keeps none itself.
+ */
 export async function startCollector(port = 0, onSpans?: (spans: Span[]) => void): Promise<Collector> {
   const spans: Span[] = [];
   const exports: Collector['exports'] = [];
   let status: number | null = 200;
-  const server = http.createServer(async (request, response) => {
+  const receive = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
     let text = '';
     for await (const chunk of request.setEncoding('utf8')) text += chunk;
-    exports.push({ path: request.url ?? '', headers: request.headers, text });
+    if (!onSpans) exports.push({ path: request.url ?? '', headers: request.headers, text });
     if (status === null) return;
     const isJson = request.headers['content-type']?.startsWith('application/json');
-    response.statusCode = isJson ? status : 415;
+    const received = isJson && status < 300 ? read(text) : [];
+    response.statusCode = isJson ? (received ? status : 400) : 415;
     response.setHeader('content-type', 'application/json');
     response.end('{}');
-    if (response.statusCode >= 300) return;
-    const received = spansIn(JSON.parse(text));
-    spans.push(...received);
-    onSpans?.(received);
+    if (!received) return;
+    if (onSpans) onSpans(received);
+    else spans.push(...received);
+  };
+  const server = http.createServer((request, response) => {
+    receive(request, response).catch(() => response.destroy()); // the program was killed in the middle of an export
   });
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
@@ -100,6 +106,15 @@ interface ExportRequest {
       }>;
     }>;
   }>;
+}
+
+/** The spans of an export, or null if it cannot be read. */
+function read(text: string): Span[] | null {
+  try {
+    return spansIn(JSON.parse(text));
+  } catch {
+    return null;
+  }
 }
 
 /** The spans of an ExportTraceServiceRequest in JSON. */

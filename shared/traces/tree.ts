@@ -1,6 +1,7 @@
 import type { Span } from '../process/collector.ts';
 import { colour } from '../terminal/colour.ts';
 import { count } from '../terminal/count.ts';
+import { toText } from '../terminal/table.ts';
 
 const barWidth = 30;
 
@@ -13,28 +14,26 @@ export function formatTrace(spans: Span[]): string {
   const endNs = ordered.reduce((last, span) => (span.endNs > last ? span.endNs : last), startNs);
   const totalMs = msBetween(startNs, endNs);
 
-  const rows: Array<{ text: string; bar: string; ms: string }> = [];
+  const rows: string[][] = [];
+  const shown = new Set<Span>(); // two spans with the same id could be each other's parent
   const add = (span: Span, depth: number): void => {
+    if (shown.has(span)) return;
+    shown.add(span);
     const text = `${'  '.repeat(depth)}${describe(span)}`;
     const [from, to] = [msBetween(startNs, span.startNs), msBetween(startNs, span.endNs)];
-    rows.push({ text, bar: barOf(from / totalMs, to / totalMs), ms: (to - from).toFixed(1) });
+    rows.push([text, barOf(from / totalMs, to / totalMs), `${(to - from).toFixed(1)} ms`]);
     for (const { name, atNs, attributes } of span.events) {
       const values = Object.values(attributes).join(', ');
       const at = msBetween(startNs, atNs).toFixed(1);
-      rows.push({ text: `${'  '.repeat(depth + 1)}${name}: ${values}`, bar: '', ms: `at ${at}` });
+      rows.push([`${'  '.repeat(depth + 1)}${name}: ${values}`, '', `at ${at} ms`]);
     }
     for (const child of ordered) if (child.parentId === span.spanId) add(child, depth + 1);
   };
-  for (const root of roots) add(root, 1);
+  for (const root of roots) add(root, 0);
 
-  const width = Math.max(...rows.map(({ text }) => text.length));
-  const msWidth = Math.max(...rows.map(({ ms }) => ms.length));
-  const lines = rows.map(
-    ({ text, bar, ms }) => `${text.padEnd(width)}  ${bar.padEnd(barWidth)}  ${ms.padStart(msWidth)} ms`,
-  );
   const [first] = ordered;
   const head = `trace ${first?.traceId ?? ''}: ${count(spans.length, 'span')}, ${totalMs.toFixed(1)} ms`;
-  return [colour.bold(head), ...lines].join('\n');
+  return `${colour.bold(head)}\n${toText(rows, 2)}`;
 }
 
 /** Kind, name, service and result of a span. */
