@@ -10,10 +10,10 @@ import { startObserved } from '../harness/admin.ts';
 import { connect, type SendOptions, send, until } from '../harness/client.ts';
 import { configFor, type Gateway, startAndFail } from '../harness/gateway.ts';
 import { deadUrl, startUpstream, type Upstream } from '../harness/upstream.ts';
+import { traceId as givenTraceId, malformed, parentId, wellFormed } from './traceparents.ts';
 
 const key = 'the-key';
 const limitedKey = 'another-key';
-const parentId = 'b7ad6b7169203331';
 const spanId = /^(?!0{16})[\da-f]{16}$/;
 const exported = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json', OTEL_BSP_SCHEDULE_DELAY: '50' };
 
@@ -83,6 +83,20 @@ async function spansOf(traceId: string, count: number, from = collector): Promis
   return found().sort((a, b) => (a.kind < b.kind ? 1 : -1));
 }
 
+const seenAt = (target: string) => service.seen.find((each) => target.endsWith(each.target));
+
+/** Asserts that a request with these fields has a SERVER span without a parent, and that the service gets its trace. */
+async function expectBegun(name: string, fields: string[]): Promise<void> {
+  const target = `/a/begin-${encodeURIComponent(name)}`;
+  await send(gateway, target, { headers: fields });
+  const line = await gateway.waitForLog(({ path }) => path === target);
+  const [server, call] = (await spansOf(String(line.traceId), 2)) as [Span, Span];
+  expect(server.traceId).not.toBe(givenTraceId);
+  expect(server.parentId).toBeNull();
+  expect(call.parentId).toBe(server.spanId);
+  expect(seenAt(target)?.headersDistinct.traceparent).toEqual([`00-${call.traceId}-${call.spanId}-01`]);
+}
+
 let traces = 0;
 const newTraceId = () => (++traces).toString(16).padStart(31, 'a').padStart(32, '1');
 
@@ -133,32 +147,35 @@ describe('a request that is answered', () => {
     expect(server.endNs).toBeLessThan(BigInt(Date.now() + 1_000) * 1_000_000n);
   });
 
-  test.each(['00', '01', 'cc'])(
-    'gives the service its CLIENT span as parent, from version %s',
-    async (version) => {
-      const traceId = newTraceId();
-      const headers = {
-        traceparent: `${version}-${traceId}-${parentId}-01`,
-        tracestate: 'congo=t61rcWkgMzE',
-      };
-      await send(gateway, `/a/${traceId}`, { headers });
-      const seen = service.seen.find(({ target }) => target.endsWith(traceId));
-      const [, call] = await spansOf(traceId, 2);
-      expect(seen?.headersDistinct.traceparent).toEqual([`00-${traceId}-${call?.spanId}-01`]);
-      expect(seen?.headersDistinct.tracestate).toEqual(['congo=t61rcWkgMzE']);
-    },
-  );
+  test.each(wellFormed)('gives the service a new parent id for the same trace: %s', async (traceparent) => {
+    const [, given = '', parent = '', flags = ''] = traceparent.split('-');
+    const target = `/a/${newTraceId()}`;
+    const from = collector.spans.length;
+    await send(gateway, target, { headers: { traceparent, tracestate: 'congo=t61rcWkgMzE' } });
+    const seen = seenAt(target);
+    const [version, id, callId, flag] = String(seen?.headers.traceparent).split('-');
+    const sampled = (Number.parseInt(flags, 16) & 1) === 1;
+    expect({ version, id, flag }).toEqual({ version: '00', id: given, flag: sampled ? '01' : '00' });
+    expect(callId).toMatch(spanId);
+    expect(callId).not.toBe(parent);
+    expect(seen?.headersDistinct.tracestate).toEqual(['congo=t61rcWkgMzE']);
+    if (!sampled) return;
+    const find = (kind: string) =>
+      collector.spans.slice(from).find((span) => span.traceId === given && span.kind === kind);
+    await until(() => find('SERVER') !== undefined && find('CLIENT') !== undefined, 'the spans');
+    expect(find('SERVER')?.parentId).toBe(parent);
+    expect(find('CLIENT')?.spanId).toBe(callId);
+  });
 
-  test.each([
-    ['no traceparent', undefined],
-    ['a malformed one', '00-x-y-01'],
-  ])('begins a trace when it has %s', async (_what, traceparent) => {
-    const target = `/a/begin-${traceparent}`;
-    await send(gateway, target, { headers: traceparent === undefined ? {} : { traceparent } });
-    const line = await gateway.waitForLog(({ path }) => path === target);
-    const [server, call] = (await spansOf(String(line.traceId), 2)) as [Span, Span];
-    expect(server.parentId).toBeNull();
-    expect(call.parentId).toBe(server.spanId);
+  test('begins a trace when it has no traceparent', async () => {
+    await expectBegun('none', []);
+  });
+
+  test.each(malformed)('begins a trace when its traceparent is malformed: %s', async (what, ...values) => {
+    await expectBegun(
+      what,
+      values.flatMap((value) => ['traceparent', value]),
+    );
   });
 
   test('has its trace and the SERVER span in the log', async () => {
