@@ -12,6 +12,9 @@ const sink = http.createServer((request, response) => {
 });
 sink.listen(0, '127.0.0.1', () => process.send({ sinkPort: sink.address().port }));
 
+// The process that started this one was killed.
+process.once('disconnect', () => process.exit());
+
 process.on('message', (message) => {
   if (message.start) {
     load = message.start;
