@@ -45,7 +45,6 @@ export function buildGateway(config: Config, { viaName, log, now, keepAliveTimeo
     keepAliveTimeoutMs,
   });
   gateway.get('/health', () => ({ status: 'ok' }));
-  gateway.addHook('onClose', () => tracing.close());
 
   const upstreams = new Map<string, Upstream>();
   const circuits = new Map<string, Circuit>();
@@ -56,6 +55,8 @@ export function buildGateway(config: Config, { viaName, log, now, keepAliveTimeo
     circuits.set(name, circuit);
     upstreams.set(name, { dispatcher: pool.compose(circuit.interceptor), timeoutMs: service.timeoutMs });
   }
+
+  gateway.addHook('onClose', () => tracing.close()); // runs before those of the pools
 
   const windows = new FixedWindows(redis, log);
   gateway.register(async (pipeline) => {

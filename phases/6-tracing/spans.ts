@@ -32,7 +32,10 @@ export function spanMaker(services: Record<string, { url: string }>, resource: R
   for (const [name, { url }] of Object.entries(services)) {
     const { hostname, port, protocol } = new URL(url);
     const usual = protocol === 'https:' ? 443 : 80;
-    addresses.set(name, { 'server.address': hostname, 'server.port': Number(port) || usual });
+    addresses.set(name, {
+      'server.address': hostname.replace(/[[\]]/g, ''),
+      'server.port': Number(port) || usual,
+    });
   }
 
   const toSpan = ({ id: traceId, headers }: Trace, part: Part): ReadableSpan => {
@@ -69,9 +72,10 @@ export function spanMaker(services: Record<string, { url: string }>, resource: R
     };
     const startMs = Date.now() - durationMs;
     const method = METHODS.has(exchange.method ?? '') ? (exchange.method as string) : '_OTHER';
+    const verb = method === '_OTHER' ? 'HTTP' : method;
     const server = toSpan(exchange.trace as Trace, {
       kind: SpanKind.SERVER,
-      name: route ? `${method} ${route.prefix}` : method,
+      name: route ? `${verb} ${route.prefix}` : verb,
       id: spanId,
       parent: parentId === null ? null : { id: parentId, isRemote: true },
       startMs,
@@ -81,7 +85,7 @@ export function spanMaker(services: Record<string, { url: string }>, resource: R
         'http.response.status_code': statusSent(exchange),
         'http.route': route?.prefix,
         'url.scheme': 'http',
-        'url.path': exchange.url?.split('?', 1)[0],
+        'url.path': exchange.url?.startsWith('/') ? exchange.url.split(/[?#]/, 1)[0] : undefined,
         'gateway.client': exchange.client?.id,
         'gateway.request_id': exchange.id,
       },
@@ -91,7 +95,7 @@ export function spanMaker(services: Record<string, { url: string }>, resource: R
     if (calledMs === null || !route) return [server];
     const call = toSpan(exchange.trace as Trace, {
       kind: SpanKind.CLIENT,
-      name: method,
+      name: verb,
       id: callId,
       parent: { id: spanId, isRemote: false },
       startMs: startMs + calledMs,
@@ -120,8 +124,8 @@ function statusSent({ status }: Exchange): number | undefined {
 }
 
 /** For SERVER, a response below 500 is no error, unless it was cut. */
-function faultOf({ problem, status }: Exchange): string | undefined {
-  if (problem) return problem.status >= 500 ? problem.name : undefined;
+function faultOf({ problem, status, answered }: Exchange): string | undefined {
+  if (problem) return answered || problem.status >= 500 ? problem.name : undefined;
   return status >= 500 ? String(status) : undefined;
 }
 

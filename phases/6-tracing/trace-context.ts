@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import { ROOT_CONTEXT } from '@opentelemetry/api';
+import { SamplingDecision, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace';
 
 /** The trace that a request belongs to (W3C Trace Context). */
 export interface Trace {
@@ -70,4 +72,24 @@ function newTrace(): Trace {
     spanId: null,
     callId: null,
   };
+}
+
+/** Values of OTEL_TRACES_SAMPLER. */
+export const SAMPLERS = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const;
+
+/** Whether the spans of a trace are recorded. A parent-based sampler asks only about traces that begin here. */
+export function samplerOf(name: (typeof SAMPLERS)[number], arg: number): (trace: Trace) => boolean {
+  const ratio = name.endsWith('always_on') ? 1 : name.endsWith('always_off') ? 0 : arg;
+  const sampler = new TraceIdRatioBasedSampler(ratio);
+  const isChosen = ({ id }: Trace) =>
+    sampler.shouldSample(ROOT_CONTEXT, id).decision === SamplingDecision.RECORD_AND_SAMPLED;
+  if (!name.startsWith('parentbased_')) return isChosen;
+  return (trace) => (trace.parentId === null ? isChosen(trace) : trace.sampled);
 }

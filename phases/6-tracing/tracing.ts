@@ -1,16 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ROOT_CONTEXT } from '@opentelemetry/api';
 import { ExportResultCode } from '@opentelemetry/core';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
-import {
-  BatchSpanProcessor,
-  RandomIdGenerator,
-  type ReadableSpan,
-  SamplingDecision,
-  TraceIdRatioBasedSampler,
-} from '@opentelemetry/sdk-trace';
+import { BatchSpanProcessor, RandomIdGenerator, type ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { Logger } from 'pino';
 import * as z from 'zod';
 import type { Exchange, Observer } from './exchange.ts';
@@ -18,12 +11,15 @@ import { OutageLog } from './outage-log.ts';
 import { ServerTiming } from './server-timing.ts';
 import { spanMaker } from './spans.ts';
 import { validate } from './start-error.ts';
-import { type Trace, traceOf } from './trace-context.ts';
+import { SAMPLERS, samplerOf, type Trace, traceOf } from './trace-context.ts';
 
 // The end of the process waits at most this long for the last spans to be exported.
 const FLUSH_MS = 2_000;
 
-const endpoint = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional();
+const endpoint = z
+  .string()
+  .regex(/^https?:\/\/[^\s?#]+$/, 'must be an http:// or https:// URL without a query')
+  .optional();
 const protocol = z.literal('http/json', 'only http/json is supported').optional();
 const whole = (fallback: number) =>
   z.coerce.number('must be a whole number, 1 to 1000000').int().min(1).max(1_000_000).default(fallback);
@@ -35,16 +31,7 @@ const environmentSchema = z.object({
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint,
   OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
   OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: protocol,
-  OTEL_TRACES_SAMPLER: z
-    .enum([
-      'always_on',
-      'always_off',
-      'traceidratio',
-      'parentbased_always_on',
-      'parentbased_always_off',
-      'parentbased_traceidratio',
-    ])
-    .default('parentbased_always_on'),
+  OTEL_TRACES_SAMPLER: z.enum(SAMPLERS).default('parentbased_always_on'),
   OTEL_TRACES_SAMPLER_ARG: z.coerce.number('must be a number from 0 to 1').min(0).max(1).default(1),
   OTEL_BSP_SCHEDULE_DELAY: whole(5_000),
   OTEL_BSP_MAX_QUEUE_SIZE: whole(2_048),
@@ -61,9 +48,10 @@ export class Tracing implements Observer {
   /** Throws a StartError when a variable of OpenTelemetry is bad. */
   constructor(config: { services: Record<string, { url: string }>; serverTiming: boolean }, log: Logger) {
     const set = Object.entries(process.env).filter(([, value]) => value !== '');
-    const environment = validate(environmentSchema, Object.fromEntries(set), 'The environment is not usable');
-    const { OTEL_EXPORTER_OTLP_ENDPOINT: all, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: traces } = environment;
-    this.#spans = (all ?? traces) ? new Spans(environment, config.services, log) : null;
+    const variables = Object.fromEntries(set);
+    const isAsked = variables.OTEL_EXPORTER_OTLP_ENDPOINT ?? variables.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT;
+    const environment = () => validate(environmentSchema, variables, 'The environment is not usable');
+    this.#spans = isAsked ? new Spans(environment(), config.services, log) : null;
     this.#timed = config.serverTiming;
   }
 
@@ -80,6 +68,8 @@ export class Tracing implements Observer {
 
   /** Exports the rest of the spans, or loses them after FLUSH_MS. */
   async close(): Promise<void> {
+    // The last connections are closed, and the event loop has yet to say so to their exchanges.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     await this.#spans?.close();
   }
 }
@@ -89,13 +79,20 @@ class Spans {
   readonly #isSampled: (trace: Trace) => boolean;
   readonly #newSpanId = new RandomIdGenerator().generateSpanId;
   readonly #make: (exchange: Exchange) => ReadableSpan[];
-  readonly #exporter = new OTLPTraceExporter();
+  readonly #exporter: OTLPTraceExporter;
   readonly #processor: BatchSpanProcessor;
 
   constructor(environment: Environment, services: Record<string, { url: string }>, log: Logger) {
     this.#isSampled = samplerOf(environment.OTEL_TRACES_SAMPLER, environment.OTEL_TRACES_SAMPLER_ARG);
     const resource = resourceFromAttributes({ 'service.name': 'gateway' });
     this.#make = spanMaker(services, resource.merge(detectResources({ detectors: [envDetector] })));
+    const { OTEL_EXPORTER_OTLP_ENDPOINT: base = '', OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: traces } =
+      environment;
+    const batches = environment.OTEL_BSP_MAX_QUEUE_SIZE / environment.OTEL_BSP_MAX_EXPORT_BATCH_SIZE;
+    this.#exporter = new OTLPTraceExporter({
+      url: traces ?? `${base.replace(/\/$/, '')}/v1/traces`,
+      concurrencyLimit: Math.ceil(batches) + 2, // at the end, all batches are exported at once
+    });
     logOutages(this.#exporter, log);
     this.#processor = new BatchSpanProcessor({
       exporter: this.#exporter,
@@ -120,19 +117,10 @@ class Spans {
   }
 
   async close(): Promise<void> {
-    const flushed = this.#processor.forceFlush().then(() => this.#exporter.forceFlush());
-    await Promise.race([flushed.catch(() => {}), delay(FLUSH_MS)]);
+    const flushed = this.#processor.forceFlush().catch(() => {}); // one of the batches has failed
+    const exported = flushed.then(() => this.#exporter.forceFlush()).catch(() => {});
+    await Promise.race([exported, delay(FLUSH_MS)]);
   }
-}
-
-/** Whether the spans of a trace are recorded. A parent-based sampler asks only about traces that begin here. */
-function samplerOf(name: Environment['OTEL_TRACES_SAMPLER'], arg: number): (trace: Trace) => boolean {
-  const ratio = name.endsWith('always_on') ? 1 : name.endsWith('always_off') ? 0 : arg;
-  const sampler = new TraceIdRatioBasedSampler(ratio);
-  const isChosen = ({ id }: Trace) =>
-    sampler.shouldSample(ROOT_CONTEXT, id).decision === SamplingDecision.RECORD_AND_SAMPLED;
-  if (!name.startsWith('parentbased_')) return isChosen;
-  return (trace) => (trace.parentId === null ? isChosen(trace) : trace.sampled);
 }
 
 /** Logs when the exporter begins to lose spans, and when they are exported again. */
@@ -143,8 +131,14 @@ function logOutages(exporter: OTLPTraceExporter, log: Logger): void {
   exporter.export = (spans, done) =>
     exportSpans(spans, (result) => {
       const failed = result.code === ExportResultCode.FAILED;
-      if (failed !== isLost) outages.note(failed ? (result.error ?? new Error('the export failed')) : null);
+      if (failed !== isLost) outages.note(failed ? new Error(causeOf(result.error)) : null);
       isLost = failed;
       done(result);
     });
+}
+
+/** The status or the code of an error. Messages may contain header fields, and with them secrets. */
+function causeOf(error?: Error & { code?: string | number }): string {
+  if (typeof error?.code === 'number') return `the collector answered ${error.code}`;
+  return error?.code ?? error?.message ?? 'the export failed';
 }

@@ -48,18 +48,21 @@ async function pass(fields: string[] = []) {
 }
 
 describe('the traceparent', () => {
-  test.each(wellFormed)('of the client is passed on unchanged when it is well-formed: %s', async (traceparent) => {
-    const { answer, seen, line } = await pass([
-      'traceparent',
-      traceparent,
-      'tracestate',
-      'congo=t61rcWkgMzE',
-    ]);
-    expect(answer.status).toBe(200);
-    expect(valuesOf('traceparent', seen)).toEqual([traceparent]);
-    expect(valuesOf('tracestate', seen)).toEqual(['congo=t61rcWkgMzE']);
-    expect(line.traceId).toBe(traceparent.split('-')[1]);
-  });
+  test.each(wellFormed)(
+    'of the client is passed on unchanged when it is well-formed: %s',
+    async (traceparent) => {
+      const { answer, seen, line } = await pass([
+        'traceparent',
+        traceparent,
+        'tracestate',
+        'congo=t61rcWkgMzE',
+      ]);
+      expect(answer.status).toBe(200);
+      expect(valuesOf('traceparent', seen)).toEqual([traceparent]);
+      expect(valuesOf('tracestate', seen)).toEqual(['congo=t61rcWkgMzE']);
+      expect(line.traceId).toBe(traceparent.split('-')[1]);
+    },
+  );
 
   test('is read in any spelling of the name, and without the white space around it', async () => {
     const { seen } = await pass(['TraceParent', ` \t${proper} `]);

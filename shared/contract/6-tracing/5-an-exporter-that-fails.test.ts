@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Collector, startCollector } from '../../process/collector.ts';
 import { freePort } from '../../process/ports.ts';
-import { send } from '../harness/client.ts';
+import { connect, send, until } from '../harness/client.ts';
 import { configFor, type Gateway, startGateway } from '../harness/gateway.ts';
 import { startUpstream } from '../harness/upstream.ts';
 
@@ -97,6 +97,28 @@ describe('the end of the process', () => {
     expect(collector.spans).toEqual([]);
     expect((await gateway.stop()).code).toBe(0);
     expect(collector.spans).toHaveLength(10);
+  });
+
+  test('exports the spans of the last requests too, in batches of one', async () => {
+    const service = await startUpstream(() => {}); // it does not answer
+    const collector = await start();
+    const services = { a: { url: service.url, timeoutMs: 60_000 } };
+    const gateway = await startGateway(configFor({ services, routes: [{ prefix: '/a', service: 'a' }] }, 6), {
+      env: {
+        ADMIN_PORT: '0',
+        OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+        OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '1',
+      },
+    });
+    const clients = await Promise.all(Array.from({ length: 20 }, () => connect(gateway)));
+    for (const { socket } of clients) socket.write('GET /a/1 HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => service.begun() === 20, 'the service is called');
+    const stopped = gateway.stop();
+    await gateway.waitForLog(({ msg }) => msg === 'stopping');
+    for (const { socket } of clients) socket.destroy();
+    expect((await stopped).code).toBe(0);
+    expect(gateway.log().filter(({ status }) => status === 499)).toHaveLength(20);
+    expect(collector.spans).toHaveLength(40);
   });
 
   test.each([

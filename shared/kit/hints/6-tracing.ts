@@ -110,11 +110,12 @@ export const tracingHints: HintGroup[] = [
       'Who decides about a trace: its first service, or each one by itself?',
       'With a parentbased sampler the flag of a well-formed traceparent decides, and the rest of the name only without one. The other samplers do not look at the flag. Pass the decision on as the flag of your own traceparent.',
     ],
-    code: { file: 'tracing.ts', from: 'function samplerOf(' },
+    code: { file: 'trace-context.ts', from: 'export function samplerOf(' },
   },
   {
     tests: ['a secret > '],
-    contract: 'No span contains a query, a key, a cookie, another header field, or the address of a client.',
+    contract:
+      'No span contains a query, a key, a cookie, the address of a client, or a header field other than a well-formed `X-Request-Id` and `tracestate`.',
     read: contract,
     hints: [
       'Spans leave the gateway for another program, which keeps them. What must not be in them?',
