@@ -145,7 +145,8 @@ async function hasChanged(subject: Subject, { at }: LastVerdict): Promise<boolea
   if (subject.kind === 'command') return false;
   const folder = findFolder(subject);
   const files = await readdir(folder, { recursive: true });
+  // verify writes TASK.md itself, after the verdict.
   return files
-    .filter((file) => !/(?:^|[/\\])(?:\.|node_modules)/.test(file))
+    .filter((file) => !/(?:^|[/\\])(?:\.|node_modules|TASK\.md$)/.test(file))
     .some((file) => statSync(join(folder, file)).mtimeMs > at);
 }

@@ -808,7 +808,7 @@ export const routingHints: HintGroup[] = [
     read: contract,
     hints: [
       'Does the target pass through a URL parser? Parsers normalise what they parse.',
-      'Cut the rest out of the target as it came, with string operations. Use no new URL(), no decoding and encoding again, no parsed query. Give the HTTP client a path, not a URL, so that //evil.example stays a path.',
+      'Cut the rest out of the target as it came, with string operations. Use no new URL(), no decoding and encoding again, no parsed query. Give the HTTP client a path, not a URL, so that //evil.example stays a path. Where the parser of Node refuses a byte before your handler runs, answer in the event clientError of the server, with a problem.',
     ],
     code: { file: 'route.ts', from: 'return (request: FastifyRequest' },
   },
@@ -819,7 +819,7 @@ export const routingHints: HintGroup[] = [
     read: 'docs/errors.md#bad-request',
     hints: [
       'In how many spellings can one write two dots between slashes?',
-      'Refuse before routing: search the raw path (not the query) for one or two dots between separators. A dot may be written as %2e, a separator as /, %2f, %5c or a backslash, and a segment may end at ";". Also refuse #, a target without a leading slash, and an invalid percent-escape.',
+      'Refuse before routing: search the raw path (not the query) for one or two dots between separators. A dot may be written as %2e, a separator as /, %2f, %5c or a backslash, and a segment may end at ";". Also refuse #, a target without a leading slash, and an invalid percent-escape. The parser of Node refuses some targets before your handler runs: answer those in the event clientError of the server, with a problem.',
     ],
     code: { file: 'well-formed.ts', from: 'const DOT_SEGMENT' },
   },
