@@ -1,8 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import https from 'node:https';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { startProgram } from '../../process/program.ts';
 import type { Certificate } from '../harness/certificates.ts';
 
 /** A port on which no connection completes: its process is blocked and its backlog is full. Linux only. */
@@ -19,9 +19,7 @@ export async function startSilent(): Promise<Silent> {
       require('node:fs').writeSync(1, String(server.address().port));
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
     });`;
-  const child: ChildProcess = spawn(process.execPath, ['-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const { child } = startProgram([process.execPath, '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [output] = (await once(child.stdout as Readable, 'data')) as [Buffer];
   const port = Number(output);
   // These fill the backlog; whether they connect does not matter.
