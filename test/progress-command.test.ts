@@ -36,7 +36,7 @@ test('npm run progress: the steps of the phase, a row for the workspace, and wha
   workspace  ok 3     1 failed  fails
   3-third    ok 3     ok 3      ok 3
 
-  drills    0 of 15 run, 0 predicted
+  drills    0 run, 0 predicted
   mistakes  0 found, 0 revealed
   hints     none read
 
@@ -63,7 +63,7 @@ test('npm run progress: what was done with drill, break and hint', async () => {
   const done = { ...files(2), 'workspace-saves/journal.json': JSON.stringify(journal) };
   const { stdout } = await makeSandbox(done, ['vitest.config.ts']).run('progress');
   expect(stdout).toContain(`
-  drills    3 of 15 run, 1 predicted
+  drills    3 run, 1 predicted
   mistakes  1 found, 1 revealed
   hints     read for sentences: 1 of suite 1, 2 of suite 2
 `);

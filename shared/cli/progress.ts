@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { drills } from '../drills/all-drills.ts';
 import { requireWorkspace } from '../kit/workspace/workspace.ts';
 import { listWorkspacePairs } from '../kit/workspace/workspace-pairs.ts';
 import { runPairs } from '../ladder/climb.ts';
@@ -54,8 +53,8 @@ function formatLadder(phase: Phase, cells: Cell[]): string {
 
 /** Drills, hunts and hints so far. */
 function formatJournal(): string {
-  const { drills: run, hunts, hints } = readJournal();
-  const right = Object.values(run).filter(Boolean).length;
+  const { drills, hunts, hints } = readJournal();
+  const right = Object.values(drills).filter(Boolean).length;
   const found = Object.values(hunts).filter(Boolean).length;
   const suites = Object.keys(hints).map((name) => name.split(':', 1)[0]);
   const read = [...new Set(suites)]
@@ -63,7 +62,7 @@ function formatJournal(): string {
     .map((suite) => `${suites.filter((each) => each === suite).length} of suite ${suite}`);
   return toText(
     [
-      ['drills', `${Object.keys(run).length} of ${drills.length} run, ${right} predicted`],
+      ['drills', `${Object.keys(drills).length} run, ${right} predicted`],
       ['mistakes', `${found} found, ${Object.keys(hunts).length - found} revealed`],
       ['hints', read.length > 0 ? `read for sentences: ${read.join(', ')}` : 'none read'],
     ],
