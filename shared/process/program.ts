@@ -1,5 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,6 +27,9 @@ export interface Program {
 }
 
 const running = new Set<ChildProcess>();
+
+// A folder with a file for each program that runs, named by its process id. Whoever kills this process kills those, too.
+const { PROGRAMS_FOLDER: programsFolder } = process.env;
 
 function killAll(): void {
   for (const child of running) child.kill('SIGKILL');
@@ -53,8 +58,14 @@ export function startProgram(words: readonly string[], options: SpawnOptions = {
     ...options,
     env: { ...process.env, ...options.env },
   });
+  const note =
+    programsFolder && child.pid !== undefined ? join(programsFolder, String(child.pid)) : undefined;
   if (child.pid !== undefined) running.add(child);
-  child.once('exit', () => running.delete(child));
+  if (note) writeFileSync(note, '');
+  child.once('exit', () => {
+    running.delete(child);
+    if (note) rmSync(note, { force: true });
+  });
 
   const ended = new Promise<Exit>((resolve, reject) => {
     child.on('error', reject);

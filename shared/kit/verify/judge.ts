@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -54,7 +54,12 @@ export interface Listener {
 export async function judge(subject: Subject, order: Order, listener: Listener = {}): Promise<Verdict> {
   const pattern = order.only?.map((text) => escapeStringRegexp(text.replaceAll(' > ', ' '))).join('|');
   const folder = mkdtempSync(join(tmpdir(), 'gateway-verify-'));
-  const removeFolder = () => rmSync(folder, { recursive: true, force: true });
+  const programs = join(folder, 'programs');
+  mkdirSync(programs);
+  const removeFolder = () => {
+    killPrograms(programs);
+    rmSync(folder, { recursive: true, force: true });
+  };
   // Suites that are cut off leave their temporary files. Node reads one of these variables, by system.
   const temporary = { TMPDIR: folder, TEMP: folder, TMP: folder };
   process.once('exit', removeFolder);
@@ -98,6 +103,7 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
           GATEWAY_COMMAND: JSON.stringify(subject.words),
           GATEWAY_LEVEL: String(level),
           HOLD_FOLDER: listener.onHeld ? folder : '',
+          PROGRAMS_FOLDER: programs,
           ...temporary,
         },
         testTimeout: testTimeoutMs,
@@ -206,6 +212,18 @@ function inOrder({ onFile }: Listener, compare: (a: string, b: string) => number
     /** The reported files, and the one that would have been next. */
     begun: () => expected.slice(0, count + 1),
   };
+}
+
+/** Ends what a worker has left running. vitest kills a worker that is busy for half a second. */
+function killPrograms(programs: string): void {
+  if (!existsSync(programs)) return;
+  for (const pid of readdirSync(programs)) {
+    try {
+      process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It has ended.
+    }
+  }
 }
 
 function suiteOf(file: string): number {
