@@ -48,6 +48,9 @@ export function prepareDrain(gateway: FastifyInstance, delayMs: number): () => P
     setTimeout(() => server.closeAllConnections(), DRAIN_MS);
     setTimeout(() => setInterval(closeUnused, IDLE_CHECK_MS), NEXT_REQUEST_MS);
   });
+  // Fastify runs this hook before those that were added earlier. The last connections are closed then, but their responses
+  // learn it two turns of the event loop later. Until then the pools must not end their calls.
+  gateway.addHook('onClose', () => new Promise((resolve) => setImmediate(() => setImmediate(resolve))));
   return () => gateway.close();
 }
 

@@ -56,7 +56,7 @@ export function buildGateway(config: Config, { viaName, log, now, keepAliveTimeo
     upstreams.set(name, { dispatcher: pool.compose(circuit.interceptor), timeoutMs: service.timeoutMs });
   }
 
-  gateway.addHook('onClose', () => tracing.close()); // runs before those of the pools
+  gateway.addHook('onClose', () => tracing.close());
 
   const windows = new FixedWindows(redis, log);
   gateway.register(async (pipeline) => {

@@ -24,8 +24,8 @@ interface Part {
 
 /**
  * Makes the spans of exchanges that have ended: SERVER for the request and, if the service was called, CLIENT for the
- * call. Names, attributes and status follow OpenTelemetry's conventions for HTTP spans with two exceptions: there is no
- * url.full, because a query may contain secrets, and of the client there is only its id in the config.
+ * call. Names, attributes and status follow OpenTelemetry's conventions for HTTP spans. url.full is left out, because a
+ * query may contain secrets, and so are the address and the user agent of the client.
  */
 export function spanMaker(services: Record<string, { url: string }>, resource: Resource) {
   const addresses = new Map<string, Attributes>();
@@ -66,18 +66,16 @@ export function spanMaker(services: Record<string, { url: string }>, resource: R
 
   return (exchange: Exchange): ReadableSpan[] => {
     const { route, calledMs, completedMs, durationMs } = exchange;
-    const { parentId, spanId, callId } = exchange.trace as Trace as Trace & {
-      spanId: string;
-      callId: string;
-    };
+    const trace = exchange.trace as Trace;
+    const spanId = trace.spanId as string;
     const startMs = Date.now() - durationMs;
     const method = METHODS.has(exchange.method ?? '') ? (exchange.method as string) : '_OTHER';
     const verb = method === '_OTHER' ? 'HTTP' : method;
-    const server = toSpan(exchange.trace as Trace, {
+    const server = toSpan(trace, {
       kind: SpanKind.SERVER,
       name: route ? `${verb} ${route.prefix}` : verb,
       id: spanId,
-      parent: parentId === null ? null : { id: parentId, isRemote: true },
+      parent: trace.parentId === null ? null : { id: trace.parentId, isRemote: true },
       startMs,
       endMs: startMs + durationMs,
       attributes: {
@@ -93,10 +91,10 @@ export function spanMaker(services: Record<string, { url: string }>, resource: R
       events: refusalOf(exchange, startMs),
     });
     if (calledMs === null || !route) return [server];
-    const call = toSpan(exchange.trace as Trace, {
+    const call = toSpan(trace, {
       kind: SpanKind.CLIENT,
       name: verb,
-      id: callId,
+      id: trace.callId as string,
       parent: { id: spanId, isRemote: false },
       startMs: startMs + calledMs,
       endMs: startMs + (completedMs ?? durationMs),

@@ -19,9 +19,6 @@ export interface Trace {
   callId: string | null;
 }
 
-/** Reads the trace of a request from its header fields, or begins one. */
-export type FindTrace = (headers: IncomingHttpHeaders) => Trace;
-
 // Version, trace id, parent id, flags, in lower case. Versions after 00 may add more after a dash.
 // Node joins repeated fields with a comma. The pattern allows none, so they are malformed.
 const TRACEPARENT =

@@ -49,10 +49,12 @@ export class Tracing implements Observer {
   constructor(config: { services: Record<string, { url: string }>; serverTiming: boolean }, log: Logger) {
     const set = Object.entries(process.env).filter(([, value]) => value !== '');
     const variables = Object.fromEntries(set);
-    const isAsked = variables.OTEL_EXPORTER_OTLP_ENDPOINT ?? variables.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT;
-    const environment = () => validate(environmentSchema, variables, 'The environment is not usable');
-    this.#spans = isAsked ? new Spans(environment(), config.services, log) : null;
     this.#timed = config.serverTiming;
+    this.#spans = null;
+    if (variables.OTEL_EXPORTER_OTLP_ENDPOINT || variables.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) {
+      const environment = validate(environmentSchema, variables, 'The environment is not usable');
+      this.#spans = new Spans(environment, config.services, log);
+    }
   }
 
   begin(exchange: Exchange, headers: IncomingHttpHeaders | null): void {
@@ -68,13 +70,11 @@ export class Tracing implements Observer {
 
   /** Exports the rest of the spans, or loses them after FLUSH_MS. */
   async close(): Promise<void> {
-    // The last connections are closed, and the event loop has yet to say so to their exchanges.
-    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     await this.#spans?.close();
   }
 }
 
-/** Takes part in traces. */
+/** Gives span ids to the traces that are sampled, and exports the spans of exchanges that have ended. */
 class Spans {
   readonly #isSampled: (trace: Trace) => boolean;
   readonly #newSpanId = new RandomIdGenerator().generateSpanId;

@@ -83,6 +83,19 @@ describe.concurrent('a signal to stop', () => {
     await until(() => client.closed(), 'the connection is closed');
   });
 
+  test('logs 499 for a client that leaves as the last one', async () => {
+    const { gateway, service } = await start(() => {});
+    const client = await connect(gateway);
+    client.socket.write(get);
+    await until(() => service.begun() === 1, 'the request is in flight');
+    const stopped = gateway.stop();
+    await gateway.waitForLog((line) => line.msg === 'stopping');
+    await until(() => isRefused(gateway), 'new connections are refused');
+    client.socket.destroy();
+    expect((await stopped).code).toBe(0);
+    expect(gateway.log().filter((line) => line.msg === 'request')).toMatchObject([{ status: 499 }]);
+  });
+
   test.each(['SIGTERM', 'SIGINT'] as const)('%s ends an idle gateway at once with code 0', async (signal) => {
     const { gateway } = await start();
     const kept = await connect(gateway);

@@ -43,11 +43,13 @@ async function main() {
 /** Finishes the requests in flight, writes the last log lines and ends the process. */
 function drain(gateway) {
   setTimeout(() => gateway.server.closeAllConnections(), DRAIN_MS);
-  gateway.stop(() => {
+  const exit = () => {
     // The callback of this empty write runs when all log lines are written, or when stdout has failed.
     process.stdout.write('', () => process.exit(0));
     setTimeout(() => process.exit(0), LAST_LINES_MS);
-  });
+  };
+  // The responses of the last connections learn of their end two turns of the event loop later, and are logged then.
+  gateway.stop(() => setImmediate(() => setImmediate(exit)));
 }
 
 /** Prints one message that tells the operator what to correct, or the stack of a bug. */
