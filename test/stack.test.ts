@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -284,6 +284,20 @@ describe('Grafana', () => {
     expect(environment.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH).toBe(
       `${provider.options.path}/gateway.json`,
     );
+  });
+
+  test('reaches every data source, and links to no other', () => {
+    const folder = join(provisioning, 'datasources');
+    const sources = readdirSync(folder).flatMap((file) => parse(readText(join(folder, file))).datasources);
+    for (const { url } of sources) {
+      const networks = compose.services[new URL(url).hostname]?.networks ?? [];
+      expect(networks.filter((name) => compose.services.grafana?.networks?.includes(name))).not.toEqual([]);
+    }
+    const linked = [...JSON.stringify(dashboard).matchAll(/%22datasource%22:%22(\w+)%22/g)].map(
+      ([, uid]) => uid,
+    );
+    expect(linked).toEqual(['jaeger']);
+    expect(sources.map(({ uid }) => uid)).toEqual(expect.arrayContaining(linked));
   });
 
   test('has a dashboard that asks the provisioned data source and no other', () => {

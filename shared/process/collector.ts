@@ -51,11 +51,12 @@ export async function startCollector(port = 0, onSpans?: (spans: Span[]) => void
     if (!onSpans) exports.push({ path: request.url ?? '', headers: request.headers, text });
     if (status === null) return;
     const isJson = request.headers['content-type']?.startsWith('application/json');
-    const received = isJson && status < 300 ? read(text) : [];
-    response.statusCode = isJson ? (received ? status : 400) : 415;
+    const received = isJson ? read(text) : null;
+    if (!isJson) response.statusCode = 415;
+    else response.statusCode = received ? status : 400;
     response.setHeader('content-type', 'application/json');
     response.end('{}');
-    if (!received) return;
+    if (!received || status >= 300) return;
     if (onSpans) onSpans(received);
     else spans.push(...received);
   };

@@ -28,7 +28,8 @@ export interface Program {
 
 const running = new Set<ChildProcess>();
 
-// A folder with a file for each program that runs, named by its process id. Whoever kills this process kills those, too.
+// A folder with a file for each program that runs, named by its process id: `npm run verify` kills its workers, and then
+// what they have left running.
 const { PROGRAMS_FOLDER: programsFolder } = process.env;
 
 function killAll(): void {

@@ -78,7 +78,7 @@ afterAll(() => collector?.close());
 /** The spans of one trace, SERVER first. There are `count` of them. */
 async function spansOf(traceId: string, count: number, from = collector): Promise<Span[]> {
   const found = () => from.spans.filter((span) => span.traceId === traceId);
-  await until(() => found().length >= count, `${count} spans of the trace`);
+  await until(() => found().length >= count, `${count} spans of the trace`, 15_000);
   expect(found()).toHaveLength(count);
   return found().sort((a, b) => (a.kind < b.kind ? 1 : -1));
 }

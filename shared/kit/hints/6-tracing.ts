@@ -129,7 +129,7 @@ export const tracingHints: HintGroup[] = [
       'A collector that is down, hangs or refuses costs spans. No request fails or waits for it, and the process ends within 2 s more than without it.',
     read: contract,
     hints: [
-      'What happens to the spans while nobody takes them, and what happens to the requests?',
+      'What happens to the spans while no collector takes them, and what happens to the requests?',
       'Bound the queue, and drop what does not fit. No request awaits an export. At the end, flush with a time limit, then exit.',
     ],
     code: { file: 'tracing.ts', from: 'export class Tracing' },
