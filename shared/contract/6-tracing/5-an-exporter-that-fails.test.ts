@@ -50,11 +50,11 @@ async function keepSending(gateway: Gateway, condition: () => boolean): Promise<
       expect(status).toBe(200);
     }
   };
-  for (let rounds = 0; rounds < 200; rounds++) {
+  const deadline = performance.now() + 15_000; // changes that follow each other within 10 s share a line of the log
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error('Not within 15 s of requests.');
     await Promise.all([sendAll(), sendAll()]);
-    if (condition()) return;
   }
-  throw new Error('The condition did not hold in 20,000 requests.');
 }
 
 describe.each<[what: string, fail: (collector: Collector) => unknown]>([
