@@ -13,9 +13,14 @@ declare module 'ioredis' {
 
 /** Opens a connection on which Redis has answered a count. Rejects with the cause when there is none. */
 export type OpenRedis = () => Promise<Redis>;
+type Check = (redis: Redis) => Promise<unknown>;
 
 // The time limit from the look-up of the name to the first count. A TLS handshake takes several round trips.
 const OPEN_BUDGET_MS = 1000;
+
+const LUA = readFileSync(join(import.meta.dirname, 'fixed-window.lua'), 'utf8');
+
+const NEEDED = 'It must name the primary of a Redis without a cluster.';
 
 // How long the ended windows of the embedded Redis stay in memory.
 const SWEEP_INTERVAL_MS = 60_000;
@@ -37,32 +42,35 @@ const OPTIONS: RedisOptions = {
  */
 export async function connectRedis(url: string | undefined, prefix: string, log: Logger): Promise<OpenRedis> {
   const keyPrefix = `${prefix}:`;
-  if (url === undefined) {
-    log.warn('embedded redis: limits hold for this one process only');
-    return openEmbedded(keyPrefix);
-  }
-  const address = new URL(url);
-  const attempts = [openConnection(address, keyPrefix, true)];
+  if (url === undefined) return openEmbedded(keyPrefix, log);
+  const [address, server] = serverOf(url);
+  const open = () => openConnection(address, { keyPrefix, ...server }, refuseToCount);
+  const attempts = [open()];
   await attempts[0]?.catch((error) => {
     if (error instanceof StartError) throw error;
   });
   // The first caller gets the result of the first attempt.
-  return () => attempts.pop() ?? openConnection(address, keyPrefix);
+  return () => attempts.pop() ?? open();
 }
 
-async function openConnection(url: URL, keyPrefix: string, isFirst = false): Promise<Redis> {
-  const host = url.hostname.replace(/^\[(.+)\]$/, '$1');
-  const options: RedisOptions = { ...OPTIONS, keyPrefix, host, port: Number(url.port || 6379) };
-  if (url.protocol === 'rediss:') options.tls = {};
-  const redis = new Redis(options);
-  defineFixedWindow(redis);
+/** The URL, for its user and its database, and the options that lead to its server. */
+export function serverOf(text: string): [url: URL, server: RedisOptions] {
+  const url = new URL(text);
+  const server = { host: url.hostname.replace(/^\[(.+)\]$/, '$1'), port: Number(url.port || 6379) };
+  return [url, url.protocol === 'rediss:' ? { ...server, tls: {} } : server];
+}
+
+/** Connects to `server`, logs in as the user of the URL, to its database, and rejects if `check` does. */
+export async function openConnection(url: URL, server: RedisOptions, check: Check): Promise<Redis> {
+  const redis = new Redis({ ...OPTIONS, ...server });
+  redis.defineCommand('fixedWindow', { lua: LUA, numberOfKeys: 1 });
   let cause: Error | undefined;
   redis.on('error', (error) => {
     cause ??= error; // why the connection failed. The commands only report that it is closed.
   });
   let expiry: NodeJS.Immediate | undefined;
   const expire = () => {
-    const what = redis.status === 'ready' ? 'answer' : options.tls ? 'TLS connection' : 'connection';
+    const what = redis.status === 'ready' ? 'answer' : server.tls ? 'TLS connection' : 'connection';
     cause ??= new Error(`no ${what} within ${OPEN_BUDGET_MS} ms`);
     redis.disconnect();
   };
@@ -73,10 +81,9 @@ async function openConnection(url: URL, keyPrefix: string, isFirst = false): Pro
   try {
     await redis.connect();
     await logIn(redis, url);
-    if (isFirst) await refuseClusterNode(redis);
     const database = Number(url.pathname.slice(1));
     if (database > 0) await redis.select(database);
-    await countProbe(redis);
+    await check(redis);
     return redis;
   } catch (error) {
     redis.disconnect();
@@ -96,42 +103,33 @@ async function logIn(redis: Redis, { username, password }: URL): Promise<void> {
   });
 }
 
-function defineFixedWindow(redis: Redis): void {
-  const lua = readFileSync(join(import.meta.dirname, 'fixed-window.lua'), 'utf8');
-  redis.defineCommand('fixedWindow', { lua, numberOfKeys: 1 });
-}
-
 /** A count in this bucket shows whether Redis can count. A PING would succeed on a Redis that cannot write. */
 export const PROBE = { bucket: '{probe}', windowMs: 1000 };
 
-async function countProbe(redis: Redis): Promise<void> {
+/** Throws a StartError if this Redis could not count all buckets even while it is well. */
+async function refuseToCount(redis: Redis): Promise<void> {
+  const info = String(await redis.cluster('INFO').catch(() => '')); // an error, unless it is a node of a cluster
+  if (info.includes('cluster_state')) throw new StartError(`REDIS_URL names a cluster node. ${NEEDED}`);
   await redis.fixedWindow(PROBE.bucket, PROBE.windowMs).catch((error: Error) => {
+    if (error.message.startsWith('READONLY')) throw new StartError(`REDIS_URL names a replica. ${NEEDED}`);
     if (!KEY_ERROR.test(error.message)) throw error;
   });
 }
 
 // Errors about one key. Redis still counts in the other buckets.
-const KEY_ERROR = /\b(?:WRONGTYPE|MOVED|ASK|value is not an integer|would overflow)\b/;
+const KEY_ERROR = /\b(?:WRONGTYPE|value is not an integer|would overflow)\b/;
 
-/** True when Redis has answered that it cannot count at all, for example READONLY, LOADING or NOAUTH. */
+/** True when Redis has answered that it cannot count at all, for example READONLY, MOVED or NOAUTH. */
 export function isOutage({ name, message }: Error): boolean {
   return name === 'ReplyError' && !KEY_ERROR.test(message);
 }
 
-/** A node of a cluster counts only in its own slots. Other servers answer CLUSTER INFO with an error. */
-async function refuseClusterNode(redis: Redis): Promise<void> {
-  const info = await redis.cluster('INFO').catch(() => '');
-  if (!String(info).includes('cluster_state')) return;
-  throw new StartError(
-    'REDIS_URL names a node of a Redis Cluster. The counters need a Redis that is not a cluster.',
-  );
-}
-
 /** ioredis-mock deletes the key of an ended window only when a command names it. */
-async function openEmbedded(keyPrefix: string): Promise<OpenRedis> {
+async function openEmbedded(keyPrefix: string, log: Logger): Promise<OpenRedis> {
+  log.warn('embedded redis: limits hold for this one process only');
   const { default: RedisMock } = await import('ioredis-mock');
   const redis = new RedisMock({ keyPrefix });
-  defineFixedWindow(redis);
+  redis.defineCommand('fixedWindow', { lua: LUA, numberOfKeys: 1 });
   const used = new Set<string>();
   const count = redis.fixedWindow;
   redis.fixedWindow = (bucket, ...rest) => {

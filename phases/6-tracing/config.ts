@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { circuitBreakerSchema } from './circuit-breaker.ts';
 import { clientsSchema } from './identify.ts';
 import { viaNameSchema } from './loop.ts';
-import { rateLimitSchema } from './rate-limit.ts';
+import { rateLimitSchema, redisUrlSchema } from './rate-limit.ts';
 import { findRepeatedKeys } from './repeated-keys.ts';
 import { routesSchema } from './route.ts';
 import { StartError, validate } from './start-error.ts';
@@ -49,10 +49,7 @@ const environmentSchema = z.object({
     .max(86_400_000) // a day; above 2^31 - 1 ms setTimeout fires at once
     .default(72_000),
   GATEWAY_NAME: viaNameSchema,
-  REDIS_URL: z
-    .url({ protocol: /^rediss?$/, error: 'must be a redis:// or rediss:// URL', abort: true })
-    .regex(/^\w+:\/\/[^/?#]+(\/\d*)?$/, 'must end with the host, or with the number of a database')
-    .optional(),
+  REDIS_URL: redisUrlSchema.optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 

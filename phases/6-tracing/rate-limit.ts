@@ -22,6 +22,11 @@ export const rateLimitSchema = z.strictObject({
   whenRedisFails: z.enum(['allow', 'reject']),
 });
 
+/** REDIS_URL: where the requests are counted. */
+export const redisUrlSchema = z
+  .url({ protocol: /^rediss?$/, error: 'must be a redis:// or rediss:// URL', abort: true })
+  .regex(/^\w+:\/\/[^/?#]+(\/\d*)?$/, 'must end with the host, or with the number of a database');
+
 type RateLimitConfig = Omit<z.infer<typeof rateLimitSchema>, 'keyPrefix'>;
 
 /** One count: the requests in the window so far, this one included, and the ms until the window ends. */

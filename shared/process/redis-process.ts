@@ -53,7 +53,7 @@ export async function startRedis(...options: string[]): Promise<RedisServer> {
       await kill(server);
       server = await launch(port, options);
     },
-    command: (...args) => command(port, args),
+    command: (...args) => redisCommand(port, args),
     close: () => kill(server),
   };
 }
@@ -66,13 +66,14 @@ async function launch(port: number, more: string[]): Promise<Program> {
   servers.add(server);
   const forget = () => void servers.delete(server);
   server.ended.then(forget, forget);
-  const answers = async () => (await command(port, ['PING'])) === 'PONG';
+  const answers = async () => (await redisCommand(port, ['PING'])) === 'PONG';
   if (await becomesReady(server, answers, readyMs)) return server;
   const what = server.hasEnded() ? 'ended at once' : `does not answer within ${readyMs} ms`;
   throw new Error(`redis-server on port ${port} ${what}.`);
 }
 
-function command(port: number, args: string[]): Promise<unknown> {
+/** Runs one command on a new connection to this port of 127.0.0.1, and returns the decoded reply. */
+export function redisCommand(port: number, args: string[]): Promise<unknown> {
   return new Promise((resolve, reject) => {
     let text = '';
     const socket = net.connect(port, '127.0.0.1', () => {

@@ -3,10 +3,7 @@
 // within 2 s.
 
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -16,7 +13,7 @@ import { type Answer, expectProblem, send, until } from '../harness/client.ts';
 import { type FakeRedis, startFakeRedis } from '../harness/fake-redis.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from '../harness/gateway.ts';
 import { ask, counts, isCounted, limitedConfig, outageLines, startLimited } from '../harness/limited.ts';
-import { type RedisServer, redisAvailable, startRedis } from '../harness/redis.ts';
+import { type RedisServer, redisAvailable, startClusterNode, startRedis } from '../harness/redis.ts';
 import { startUpstream, type Upstream } from '../harness/upstream.ts';
 
 // Added to the time limits of the contract, because a busy machine is late.
@@ -232,16 +229,24 @@ describe.skipIf(!redisAvailable)('a real Redis', () => {
   });
 
   test('that is a node of a cluster is refused at the start, with one message', async () => {
-    const port = await freePort();
-    const file = join(tmpdir(), `nodes-${port}.conf`);
-    const redis = await startRedis('--cluster-enabled', 'yes', '--cluster-config-file', file);
+    const redis = await startClusterNode();
     const config = await limitedConfig();
     const { code, stdout, stderr } = await startAndFail(config, { env: { REDIS_URL: redis.url } });
     expect(code).toBe(1);
     expect(stderr).toMatch(/^REDIS_URL .*cluster.*\n$/i);
     expect(stdout).not.toContain('listening');
     await redis.close();
-    rmSync(file);
+  });
+
+  test('that is a replica is refused at the start, with one message', async () => {
+    const primary = await startRedis();
+    const redis = await startRedis('--replicaof', `127.0.0.1 ${primary.port}`);
+    const config = await limitedConfig();
+    const { code, stdout, stderr } = await startAndFail(config, { env: { REDIS_URL: redis.url } });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^REDIS_URL .*replica.*\n$/i);
+    expect(stdout).not.toContain('listening');
+    await Promise.all([redis.close(), primary.close()]);
   });
 
   test('counts apart for gateways with different prefixes, and together for equal ones', async () => {
@@ -360,6 +365,29 @@ describe.skipIf(!redisAvailable)('two gateways whose Redis moves to another serv
     await expectLimit(second);
     await both((gateway) => gateway.waitForLog(({ msg }) => msg === 'redis found'));
     expect([allowing.stderr(), rejecting.stderr()], 'stderr of both').toEqual(['', '']);
+  });
+});
+
+describe.skipIf(!redisAvailable)('a gateway whose Redis is replaced by a node of a cluster', () => {
+  test('stays without Redis, with one line in the log', async () => {
+    const [first, node] = await Promise.all([startRedis(), startClusterNode()]);
+    await node.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
+    const forwarder = await startForwarder(first);
+    const gateway = await startLimited(forwarder.url);
+    await counts(gateway);
+    const connections = async () =>
+      Number(/total_connections_received:(\d+)/.exec(String(await node.command('INFO', 'stats')))?.[1]);
+    const before = await connections();
+    forwarder.forwardTo(node);
+    await first.close();
+    await gateway.waitForLog(({ msg }) => msg === 'redis lost');
+    let looks = 0; // each look at the number is a connection, too
+    await until(async () => (await connections()) - ++looks >= before + 3, 'three more connections', 10_000);
+    expect(isCounted(await ask(gateway))).toBe(false);
+    expect(outageLines(gateway)).toHaveLength(1);
+    await gateway.stop();
+    forwarder.close();
+    await node.close();
   });
 });
 

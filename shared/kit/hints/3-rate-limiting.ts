@@ -319,11 +319,11 @@ export const rateLimitingHints: HintGroup[] = [
   {
     tests: ['one counter of Redis that cannot count > ', 'an error about one key > '],
     contract:
-      'An error about one key (`WRONGTYPE`, `MOVED`, a counter that is not a number) degrades the requests of its own bucket only: `whenRedisFails` decides about them, all other buckets are counted, and Redis is not lost.',
+      'An error about one key (`WRONGTYPE`, a counter that is not a number) degrades the requests of its own bucket only: `whenRedisFails` decides about them, all other buckets are counted, and Redis is not lost.',
     read: contract,
     hints: [
       'Redis replies with an error. Is the error about Redis, or about this one key?',
-      'WRONGTYPE, MOVED and "value is not an integer" are about one key. The request was not counted, so whenRedisFails decides, but do not mark Redis as lost. The same holds for the key with which you check Redis.',
+      'WRONGTYPE and "value is not an integer" are about one key. The request was not counted, so whenRedisFails decides, but do not mark Redis as lost. The same holds for the key with which you check Redis.',
     ],
     code: { file: 'fixed-window.ts', from: 'async count(' },
   },
@@ -486,14 +486,20 @@ export const rateLimitingHints: HintGroup[] = [
     code: { file: 'redis.ts', from: 'const OPTIONS' },
   },
   {
-    tests: ['that is a node of a cluster'],
-    contract: 'When `REDIS_URL` names a node of a Redis Cluster, the gateway does not start.',
+    tests: [
+      'that is a node of a cluster',
+      'that is a replica',
+      'a gateway whose Redis is replaced by a node of a cluster > ',
+    ],
+    contract:
+      'When `REDIS_URL` names a node of a Redis Cluster or a replica, the gateway does not start, and one message says why.',
     read: contract,
     hints: [
       'A node of a cluster counts some keys, and answers MOVED for the others. How can you tell at the start?',
       'CLUSTER INFO is an error on a Redis that is not a cluster. When there is an answer with cluster_state, do not start.',
+      'Ask on every new connection. At the start the answer ends the process, and READONLY to the first count does, too; later Redis stays lost.',
     ],
-    code: { file: 'redis.ts', from: 'async function refuseClusterNode(' },
+    code: { file: 'redis.ts', from: 'async function refuseToCount(' },
   },
   {
     tests: ['counts apart for gateways with different prefixes'],
