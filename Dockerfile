@@ -28,7 +28,7 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
 CMD ["node", "--import", "tsx", "shared/cli/services.ts", "--host", "0.0.0.0"]
 
 FROM runtime AS gateway
-ARG PHASE=6-tracing
+ARG PHASE=7-redis-cluster
 COPY phases/${PHASE}/ phases/${PHASE}/
 # CMD cannot use build arguments, so a symbolic link gives the phase a fixed name. An empty PHASE fails the build here.
 RUN ln -s "phases/${PHASE}" phase && test -f phase/server.ts

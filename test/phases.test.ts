@@ -16,6 +16,7 @@ const stepBudgets = new Map([
   ['4-circuit-breaking', 12],
   ['5-observability', 50],
   ['6-tracing', 30],
+  ['7-redis-cluster', 30],
 ]);
 const defaultBudget = 30;
 const maxNewFiles = 4;

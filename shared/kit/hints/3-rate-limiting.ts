@@ -8,7 +8,7 @@ export const rateLimitingHints: HintGroup[] = [
   {
     tests: ['counts from the first call on'],
     contract:
-      'phase 3 on: `redis://` or `rediss://`; a number after the slash selects the database. Unset: the counters are in the memory of this process, and the log has a warning',
+      'Unset: the counters are in the memory of this process, and the log has a warning',
     read: 'docs/contract.md#environment',
     hints: [
       'The first call after the start is counted. Is the counter ready by then?',
@@ -239,7 +239,7 @@ export const rateLimitingHints: HintGroup[] = [
       'Four gateways share one count. How many commands does a request cost?',
       'Run one script per request: EVALSHA with the bucket as its only key. Send no command for 404 and /health. Load the script at the start, not during the first request.',
     ],
-    code: { file: 'redis.ts', from: 'function defineFixedWindow(' },
+    code: { file: 'redis.ts', from: 'const LUA' },
   },
   {
     tests: ['survive SCRIPT FLUSH', 'limit again soon after it was restarted'],
@@ -249,7 +249,7 @@ export const rateLimitingHints: HintGroup[] = [
       'Redis may forget a script at any time. What does EVALSHA reply then?',
       'NOSCRIPT means that nothing was counted: send the whole script with EVAL. ioredis does so for a command made with defineCommand.',
     ],
-    code: { file: 'redis.ts', from: 'function defineFixedWindow(' },
+    code: { file: 'redis.ts', from: 'const LUA' },
   },
   {
     tests: ['heal a counter'],

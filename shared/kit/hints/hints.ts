@@ -7,6 +7,7 @@ import { rateLimitingHints } from './3-rate-limiting.ts';
 import { circuitBreakingHints } from './4-circuit-breaking.ts';
 import { observabilityHints } from './5-observability.ts';
 import { tracingHints } from './6-tracing.ts';
+import { redisClusterHints } from './7-redis-cluster.ts';
 import type { CodeHint, HintGroup } from './hint-group.ts';
 
 /** The lines of a code hint. */
@@ -26,6 +27,7 @@ export const hintsBySuite: ReadonlyMap<number, HintGroup[]> = new Map([
   [4, circuitBreakingHints],
   [5, observabilityHints],
   [6, tracingHints],
+  [7, redisClusterHints],
 ]);
 
 /** The group of a test, whose name has ' > ' between its blocks; undefined without hints. */

@@ -8,6 +8,7 @@ const minutes: Record<number, number[]> = {
   4: [30, 20, 30, 20, 45],
   5: [20, 40, 45, 30, 30],
   6: [25, 20, 10, 90, 30],
+  7: [40, 60, 60, 40, 20],
 };
 
 /** About how many minutes a step takes. */
