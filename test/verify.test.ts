@@ -145,7 +145,15 @@ describe('a gateway that is right', () => {
   });
 
   // A part of its own suite is enough, because the ladder runs all suites against all phases.
-  const parts = ['a prefix', 'who is asking', 'an address', 'the limit', 'the request id'];
+  const parts = [
+    'a prefix',
+    'who is asking',
+    'an address',
+    'the limit',
+    'the request id',
+    'the config',
+    'over a socket',
+  ];
   test.concurrent.each(phases)('keeps its own suite: $name', async (phase) => {
     const number = String(phase.number);
     const part = parts[phase.number - 1] ?? 'the config';

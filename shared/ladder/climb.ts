@@ -46,12 +46,13 @@ export async function runPairs(
   print: (line: string) => void,
 ): Promise<{ cells: Cell[]; outcomes: Map<string, ProjectOutcome> }> {
   const namesOf = (some: Pair[]) => some.map(({ project }) => project);
-  const outcomes = await runProjects(namesOf(pairs.filter(({ phase }) => phase.number > 0)), print);
   const zero = namesOf(pairs.filter(({ phase }) => phase.number === 0));
-  // Phase 0 runs by itself: it breaks off connections that a test has left, which is an error outside any test. Most of
-  // its tests wait for their time limit, so many files run at a time.
-  const counted =
-    zero.length > 0 ? await runProjects(zero, print, { maxWorkers: 8 }) : new Map<string, ProjectOutcome>();
+  // Phase 0 has a run of its own: it breaks off connections that a test has left, which is an error outside any test.
+  // Most of its tests wait for their time limit, so it runs beside the others.
+  const [outcomes, counted] = await Promise.all([
+    runProjects(namesOf(pairs.filter(({ phase }) => phase.number > 0)), print),
+    zero.length > 0 ? runProjects(zero, print, { maxWorkers: 6 }) : new Map<string, ProjectOutcome>(),
+  ]);
   for (const [project, outcome] of counted) if (zero.includes(project)) outcomes.set(project, outcome);
   const cells = pairs.map((pair) => ({ ...pair, counts: outcomes.get(pair.project)?.counts ?? sum([]) }));
   return { cells, outcomes };

@@ -5,9 +5,11 @@ import { CliError } from '../terminal/cli-error.ts';
 // Linux, macOS and Windows take ports for outgoing connections and for port 0 from higher ranges, so the system
 // does not assign a port of this range to another socket between the check and its use.
 const lowest = 20_000;
-// Test files that run in parallel have different VITEST_POOL_IDs, and each id has its own 750 ports.
+// Test files that run in parallel have different VITEST_POOL_IDs, and each id has its own 750 ports. Two runs at the same
+// time have the same ids, so one of them is given an offset.
 const stretch = 750;
-const first = lowest + ((Number(process.env.VITEST_POOL_ID ?? 1) - 1) % 16) * stretch;
+const poolId = Number(process.env.VITEST_POOL_ID ?? 1) + Number(process.env.POOL_ID_OFFSET ?? 0);
+const first = lowest + ((poolId - 1) % 16) * stretch;
 let drawn = Math.floor(Math.random() * stretch);
 
 /** A port of 127.0.0.1 on which nothing listens now. Ports are given out in order, so that a dead one stays dead. */
