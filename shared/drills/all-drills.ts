@@ -9,6 +9,7 @@ import { missingId } from './missing-id.ts';
 import { redisDown } from './redis-down.ts';
 import { redisHung } from './redis-hung.ts';
 import type { Drill } from './runner/definition.ts';
+import { shardDown } from './shard-down.ts';
 import { slippedPath } from './slipped-path.ts';
 import { slowService } from './slow-service.ts';
 import { spoofedAddress } from './spoofed-address.ts';
@@ -32,4 +33,5 @@ export const drills: readonly Drill[] = [
   layeredDefences,
   labelPerPath,
   missingId,
+  shardDown,
 ];

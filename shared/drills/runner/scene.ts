@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { GatewayProcess } from '../../process/gateway-process.ts';
+import { type RedisCluster, startCluster } from '../../process/redis-cluster.ts';
 import { endEveryRedis, type RedisServer, startRedis } from '../../process/redis-process.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 import { type Client, clientOf } from './client.ts';
@@ -55,6 +56,12 @@ export class Scene {
   redis(): Promise<RedisServer> {
     this.#over.signal.throwIfAborted();
     return startRedis();
+  }
+
+  /** Starts a Redis Cluster of three shards, each with a replica. */
+  cluster(): Promise<RedisCluster> {
+    this.#over.signal.throwIfAborted();
+    return startCluster();
   }
 
   /** Starts a service that behaves like this. */
