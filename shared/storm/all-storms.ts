@@ -1,4 +1,5 @@
 import { aborts } from './aborts.ts';
+import { cluster } from './cluster.ts';
 import type { Storm } from './definition.ts';
 import { descriptors } from './descriptors.ts';
 import { idle } from './idle.ts';
@@ -8,4 +9,4 @@ import { restarts } from './restarts.ts';
 import { slow } from './slow.ts';
 
 /** Every storm, in the order of the document. */
-export const storms: Storm[] = [idle, slow, descriptors, aborts, redis, restarts, kept];
+export const storms: Storm[] = [idle, slow, descriptors, aborts, redis, cluster, restarts, kept];

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../process/ports.ts';
 import { type RedisServer, startRedis } from '../process/redis-process.ts';
 import { until } from '../process/until.ts';
+import type { Outage } from './meet-outages.ts';
 
 /** A primary, its replica, and a relay that leads to one of them. */
 export interface Servers {
@@ -12,19 +13,11 @@ export interface Servers {
   close(): Promise<void>;
 }
 
-/** One way in which Redis fails. */
-export interface Outage {
-  name: string;
-  /** True when the gateways know the address of the server, false when they know that of the relay. */
-  direct: boolean;
-  /** Limits stay exact all the time. */
-  exact?: true;
-  /** Makes the outage, and returns the time of its end. */
-  make(servers: Servers, ms: number): Promise<number>;
-}
+/** One way in which Redis fails. `direct`: the gateways know the address of the server, not that of the relay. */
+type ServerOutage = Outage<Servers> & { direct: boolean };
 
 /** Every outage, in the order of the document. */
-export const outages: Outage[] = [
+export const outages: ServerOutage[] = [
   {
     name: 'flushed',
     direct: true,
