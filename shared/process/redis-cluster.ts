@@ -1,10 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './ports.ts';
 import { collectText, startProgram } from './program.ts';
 import { type RedisServer, startRedis } from './redis-process.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 /** A node of a Redis Cluster. */
 export interface ClusterNode extends RedisServer {
@@ -33,8 +31,7 @@ const pollMs = 20;
 
 /** Starts a Redis with a cluster bus, without slots and without other nodes. */
 export async function startClusterNode(...options: string[]): Promise<ClusterNode> {
-  const folder = mkdtempSync(join(tmpdir(), 'gateway-cluster-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('gateway-cluster-');
   const busPort = await freePort();
   const bus = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--dir', folder];
   return { ...(await startRedis(...bus, ...options)), busPort };

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from './ports.ts';
 import { type Program, startProgram } from './program.ts';
 import { type RedisServer, redisCommand, startRedis } from './redis-process.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import { until } from './until.ts';
 
 /** A primary with replicas, and Sentinels that watch it. */
@@ -67,8 +67,7 @@ export async function startWatchedRedis({ downAfterMs = 500 } = {}): Promise<Wat
 
 function startSentinel(port: number, primaryPort: number, downAfterMs: number): Program {
   // A Sentinel writes what it learns into its file.
-  const folder = mkdtempSync(join(tmpdir(), 'gateway-sentinel-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('gateway-sentinel-');
   const file = join(folder, 'sentinel.conf');
   const lines = [
     `port ${port}`,

@@ -7,8 +7,7 @@ const contract = 'docs/contract.md#phase-3-rate-limiting';
 export const rateLimitingHints: HintGroup[] = [
   {
     tests: ['counts from the first call on'],
-    contract:
-      'Unset: the counters are in the memory of this process, and the log has a warning',
+    contract: 'Unset: the counters are in the memory of this process, and the log has a warning',
     read: 'docs/contract.md#environment',
     hints: [
       'The first call after the start is counted. Is the counter ready by then?',
@@ -377,7 +376,7 @@ export const rateLimitingHints: HintGroup[] = [
       'What does your Redis client do when Redis refuses the database?',
       'ioredis sends commands behind its SELECT, and continues in database 0 when that fails. Send SELECT yourself, and use the connection only when Redis has accepted it.',
     ],
-    code: { file: 'redis.ts', from: 'async function openConnection(' },
+    code: { file: 'redis.ts', from: 'export async function openConnection(' },
   },
   {
     tests: ['ask no service for a client that left'],
@@ -496,8 +495,7 @@ export const rateLimitingHints: HintGroup[] = [
     read: contract,
     hints: [
       'A node of a cluster counts some keys, and answers MOVED for the others. How can you tell at the start?',
-      'CLUSTER INFO is an error on a Redis that is not a cluster. When there is an answer with cluster_state, do not start.',
-      'Ask on every new connection. At the start the answer ends the process, and READONLY to the first count does, too; later Redis stays lost.',
+      'CLUSTER INFO is an error on a Redis that is not a cluster. When there is an answer with cluster_state, or READONLY to the first count, do not start. Ask on every new connection: later Redis stays lost.',
     ],
     code: { file: 'redis.ts', from: 'async function refuseToCount(' },
   },

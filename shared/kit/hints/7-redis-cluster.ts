@@ -47,7 +47,10 @@ export const redisClusterHints: HintGroup[] = [
     code: { file: 'redis-url.ts', from: 'export function urlOfNode(' },
   },
   {
-    tests: ['gateways that count in one cluster > let exactly', 'gateways that count in one cluster > send one'],
+    tests: [
+      'gateways that count in one cluster > let exactly',
+      'gateways that count in one cluster > send one',
+    ],
     contract:
       'Each counter lies on one slot, by the text in its braces, and each slot on one shard: a primary with its replicas.',
     read: `${chapter}#what-it-does`,
@@ -58,7 +61,11 @@ export const redisClusterHints: HintGroup[] = [
     code: { file: 'cluster.ts', from: 'count(bucket' },
   },
   {
-    tests: ['gateways that count in one cluster > count at the new node', 'gateways that count in one cluster > follow ASK', 'gateways whose cluster is resharded > '],
+    tests: [
+      'gateways that count in one cluster > count at the new node',
+      'gateways that count in one cluster > follow ASK',
+      'gateways whose cluster is resharded > ',
+    ],
     contract:
       'A node that answers `MOVED` or `ASK` has not counted the request. The gateway counts it at the node that is named, within the 200 ms of the request, and asks that node from then on if it was `MOVED`.',
     read: `${chapter}#what-it-does`,
