@@ -24,6 +24,7 @@ const structureTests = [
   'test/prometheus-text.test.ts',
   'test/rate-limit-fields.test.ts',
   'test/rooms.test.ts',
+  'test/stack-cluster.test.ts',
   'test/stack.test.ts',
   'test/steps.test.ts',
 ];

@@ -17,12 +17,15 @@ export interface ComposeService {
   ports?: string[];
   profiles?: string[];
   volumes?: string[];
+  tmpfs?: string[];
   networks?: string[];
+  /** The further names of the service, by network. */
+  aliases: Record<string, string[]>;
   command?: string[];
   environment?: Record<string, string>;
   stop_grace_period?: string;
-  depends_on?: Record<string, { condition: string }>;
-  healthcheck?: { test: string[]; interval: string; timeout: string; retries: number };
+  depends_on?: Record<string, { condition: string; required?: boolean }>;
+  healthcheck?: { test?: string[]; disable?: boolean };
   deploy?: { resources: { limits: { cpus: string; memory: string; pids: number } } };
 }
 
@@ -36,6 +39,25 @@ export const composeFile = join(root, 'docker-compose.yml');
 
 /** The parts of docker-compose.yml that the tests read. */
 export const compose = parse(readText(composeFile), { merge: true }) as Compose;
+for (const service of Object.values(compose.services)) splitNetworks(service);
 
-/** The services that `docker compose up` starts: those without a profile. */
-export const stackServices = Object.entries(compose.services).filter(([, { profiles }]) => !profiles);
+/** The networks of a service are a list, or an object with its aliases in each. Makes a list of both. */
+function splitNetworks(service: ComposeService): void {
+  service.aliases = {};
+  if (!service.networks || Array.isArray(service.networks)) return;
+  for (const [network, { aliases = [] }] of Object.entries<{ aliases?: string[] }>(service.networks)) {
+    service.aliases[network] = aliases;
+  }
+  service.networks = Object.keys(service.aliases);
+}
+
+/** The services that `docker compose --profile NAME up` starts: those with this profile, and those without any. */
+export function servicesOf(profile: string): Array<[string, ComposeService]> {
+  return Object.entries(compose.services).filter(([, { profiles }]) => profiles?.includes(profile) ?? true);
+}
+
+/** The profile that starts when none is given. */
+export const defaultProfile = /^COMPOSE_PROFILES=(.+)$/m.exec(readText(join(root, '.env')))?.[1] ?? '';
+
+/** The services that `docker compose up` starts. */
+export const stackServices = servicesOf(defaultProfile);
