@@ -13,8 +13,6 @@ export interface Manifest {
   apiVersion: string;
   kind: string;
   metadata: { name: string; namespace?: string; labels?: Record<string, string> };
-  // biome-ignore lint/suspicious/noExplicitAny: each kind has its own fields; test/kubernetes.test.ts checks them all.
-  [field: string]: any;
 }
 
 interface Generator {
@@ -44,12 +42,14 @@ export function buildManifests(folder: string): Manifest[] {
     throw new Error(`${folder}: ${apiVersion} ${kind} has ${Object.keys(unknown)}`);
   }
   const read = (name: string) => readManifests(join(folder, name));
-  const generate = (kind: string, field: string) => (generator: Generator) => ({
-    apiVersion: 'v1',
-    kind,
-    metadata: { name: generator.name },
-    [field]: readData(folder, generator),
-  });
+  const generate =
+    (kind: string, field: string) =>
+    (generator: Generator): Manifest => ({
+      apiVersion: 'v1',
+      kind,
+      metadata: { name: generator.name },
+      ...{ [field]: readData(folder, generator) },
+    });
   const manifests = [
     ...(resources ?? []).flatMap(read),
     ...(configMapGenerator ?? []).map(generate('ConfigMap', 'data')),
