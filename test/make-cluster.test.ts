@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { until } from '../shared/contract/harness/client.ts';
 import { redisAvailable } from '../shared/contract/harness/redis.ts';
-import { makeCluster, type NodeView, type RedisNode, startNodes } from './support/redis-nodes.ts';
+import { newestPhase, startNewestGateway } from './support/newest-gateway.ts';
+import { makeCluster, type NodeView, type RedisNode, startNodes, urlOf } from './support/redis-nodes.ts';
 
 const whole = 'The cluster is whole: 6 nodes.\n';
 const waitMs = 30_000;
@@ -104,6 +106,27 @@ describe.skipIf(!runsHere).concurrent('make-cluster.sh', () => {
     await until(async () => (await one.ask('set', 'foo', '1')) === 'OK', 'the node counts', waitMs);
     expect(await makeCluster(nodes)).toMatchObject({ code: 0, output: expect.stringContaining(whole) });
     await becomesWhole(nodes);
+  });
+
+  test('makes a cluster in which a gateway counts, also when a primary gets another address', async () => {
+    const nodes = await startNodes();
+    await makeCluster(nodes);
+    const config = join(newestPhase.folder, 'gateway.json');
+    const { adminPort } = await startNewestGateway(config, { REDIS_URL: urlOf(nodes) });
+    const countsInAllShards = async () => {
+      const metrics = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
+      return (
+        [...metrics.matchAll(/^gateway_redis_up\{shard="\d"\} (\d)$/gm)].map(([, up]) => up).join() ===
+        '1,1,1'
+      );
+    };
+    await until(countsInAllShards, 'the gateway counts in three shards', waitMs);
+    const [one] = nodes as [RedisNode];
+    await one.stop();
+    await until(async () => !(await countsInAllShards()), 'a shard is lost', waitMs);
+    await one.start();
+    expect(await makeCluster(nodes)).toEqual({ code: 0, output: whole });
+    await until(countsInAllShards, 'the gateway counts in three shards again', waitMs);
   });
 
   test('does not make a cluster of fewer nodes, and names those that do not answer', async () => {

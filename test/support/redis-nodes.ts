@@ -102,6 +102,11 @@ export async function startNodes(): Promise<RedisNode[]> {
   return nodes;
 }
 
+/** The REDIS_URL of a gateway: the nodes at their present addresses. */
+export function urlOf(nodes: RedisNode[]): string {
+  return nodes.map(({ at }) => `redis://:${password}@${at}`).join();
+}
+
 /** Runs make-cluster.sh. Returns its exit code and its output. */
 export function makeCluster(
   nodes: RedisNode[],
