@@ -17,6 +17,7 @@ const MOST_REDIRECTIONS = 5;
 const RETIRE_MS = 1000;
 
 const REDIRECTION = /^(MOVED|ASK) (\d+) (\S+)$/;
+const UNSERVED = 'CLUSTERDOWN Hash slot not served';
 const LUA = readFileSync(join(import.meta.dirname, 'fixed-window.lua'), 'utf8');
 
 /** A primary of the cluster with its replicas. */
@@ -61,19 +62,19 @@ type FindNode = (address: string, movedSlot: number | null) => Promise<Redis>;
 
 /**
  * Makes counts on a connection of the shard follow MOVED and ASK: a node that redirects a command has not run it. The
- * bucket of PROBE becomes one of the shard.
+ * bucket of PROBE becomes one of the shard. An error that costs this count only, and is no outage, is not a ReplyError.
  */
 export function followRedirections(redis: Redis, shard: Shard, findNode: FindNode): Redis {
   const count = redis.fixedWindow.bind(redis);
   redis.fixedWindow = (bucket, windowMs, done) => {
     const ownBucket = bucket === PROBE.bucket ? shard.probe : bucket;
     return count(ownBucket, windowMs, (error, reply) => {
+      if (error?.message.startsWith(UNSERVED)) return done?.(new Error(error.message));
       if (!error || !REDIRECTION.test(error.message)) return done?.(error, reply);
       const late = delay(REDIRECT_BUDGET_MS, undefined, { ref: false }).then(() => Promise.reject(error));
       const followed = follow(error, shard.primary, findNode, ownBucket, windowMs);
       Promise.race([followed, late]).then(
         (counted) => done?.(null, counted),
-        // Not a ReplyError, so that it costs this count only: the shard has answered.
         ({ message }) => done?.(new Error(message)),
       );
     });

@@ -11,9 +11,11 @@ import {
   addressesBeside,
   addressesOn,
   expectExact,
+  keyOf,
   newAddress,
   noiseMs,
   returnMs,
+  slotOf,
   startCounting,
 } from './shards.ts';
 
@@ -134,6 +136,25 @@ describe.skipIf(!redisAvailable)('a cluster', () => {
     const addresses = Array.from({ length: 20 }, newAddress);
     for (const address of addresses) await countsAt(address);
     await gateway.waitForLog(isFound);
+  });
+
+  test('with a slot that no shard holds lacks the counters on it, and no others', async () => {
+    await start();
+    const own = newAddress();
+    const slot = String(await slotOf(cluster, own));
+    expect(isCounted(await ask(gateway, own))).toBe(true);
+    for (const node of cluster.nodes) await node.command('CLUSTER', 'DELSLOTS', slot);
+    const late = await startCounting(cluster.url, limit);
+    const holds = (node: ClusterNode) => node.command('GET', keyOf(own)).then(String, String);
+    const nobodyHolds = async () =>
+      (await Promise.all(cluster.nodes.map(holds))).every((reply) => reply.includes('CLUSTERDOWN'));
+    await until(nobodyHolds, 'no node holds the slot');
+    for (const asked of [gateway, late, gateway, late]) {
+      expect((await ask(asked, own)).status).toBe(503);
+      await expectExact([gateway, late], Array.from({ length: 20 }, newAddress), limit);
+    }
+    expect([gateway, late].flatMap(outageLines).filter(isLost)).toEqual([]);
+    await late.stop();
   });
 
   test('that forgets all counters is no outage', async () => {

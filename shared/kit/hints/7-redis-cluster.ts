@@ -87,7 +87,7 @@ export const redisClusterHints: HintGroup[] = [
     code: { file: 'shard.ts', from: 'export class Shard' },
   },
   {
-    tests: ['a cluster > that is gone', 'a cluster > that forgets'],
+    tests: ['a cluster > that is gone', 'a cluster > that forgets', 'a cluster > with a slot'],
     contract: 'A cluster that is gone at the start is found later.',
     read: contract,
     hints: [
