@@ -38,7 +38,7 @@ const problems = [...new Set(sources.flatMap(findProblems))];
 const newest = phases.at(-1)?.folder ?? '';
 const demoConfig = JSON.parse(readText(join(newest, 'gateway.json')));
 // The demo config has no optional field.
-const optionalFields = ['rateLimit.keyPrefix'];
+const optionalFields = ['$schema', 'rateLimit.keyPrefix'];
 const fields = [...listFields(demoConfig), ...optionalFields];
 
 for (const document of documents) {

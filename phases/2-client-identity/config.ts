@@ -7,8 +7,10 @@ import { routesSchema } from './route.ts';
 import { StartError, validate } from './start-error.ts';
 import { servicesSchema } from './upstream.ts';
 
-const configSchema = z
+/** The schema of gateway.json. Unknown fields are refused. */
+export const configSchema = z
   .strictObject({
+    $schema: z.string().optional(), // read by editors only
     services: servicesSchema,
     routes: routesSchema,
     clients: clientsSchema,
@@ -25,7 +27,7 @@ const configSchema = z
     { when: ({ value }) => Array.isArray((value as Config | null)?.routes) },
   );
 
-/** The content of gateway.json. Unknown fields are refused. */
+/** The content of gateway.json. */
 export type Config = z.infer<typeof configSchema>;
 
 const environmentSchema = z.object({

@@ -11,8 +11,10 @@ import { StartError, validate } from './start-error.ts';
 import { trustedProxiesSchema } from './trusted-proxies.ts';
 import { servicesSchema } from './upstream.ts';
 
-const configSchema = z
+/** The schema of gateway.json. Unknown fields are refused. */
+export const configSchema = z
   .strictObject({
+    $schema: z.string().optional(), // read by editors only
     services: servicesSchema,
     routes: routesSchema,
     clients: clientsSchema,
@@ -33,7 +35,7 @@ const configSchema = z
     { when: ({ value }) => Array.isArray((value as Config | null)?.routes) },
   );
 
-/** The content of gateway.json. Unknown fields are refused. */
+/** The content of gateway.json. */
 export type Config = z.infer<typeof configSchema>;
 
 const environmentSchema = z.object({

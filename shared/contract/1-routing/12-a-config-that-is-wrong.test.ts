@@ -88,6 +88,13 @@ describe('a config', () => {
     expect((await send(gateway, '/health')).status).toBe(200);
     await gateway.stop();
   });
+
+  // Editors that read it complete and check the file while it is written.
+  test('may name its schema at the top', async () => {
+    const gateway = await startGateway({ $schema: './gateway.schema.json', ...properConfig() });
+    expect((await send(gateway, '/health')).status).toBe(200);
+    await gateway.stop();
+  });
 });
 
 describe.concurrent('a bad config', () => {

@@ -36,6 +36,11 @@ export const wholeNumber = (min, max) =>
     `must be a whole number from ${min} to ${max}`,
   );
 
+/** A value that may be missing. */
+export const optional = (check) => (value, path, report) => {
+  if (value !== undefined) check(value, path, report);
+};
+
 export function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isObject, list, object, record, text, wholeNumber } from './check.mjs';
+import { isObject, list, object, optional, record, text, wholeNumber } from './check.mjs';
 import { ANONYMOUS } from './identify.mjs';
 import { logLevels } from './log.mjs';
 import { randomName } from './loop.mjs';
@@ -14,6 +14,7 @@ const DIGEST = /^[\da-f]{64}$/;
 const A_NAME = 'must be 1 to 64 letters, digits, dots, dashes or underscores';
 
 const checkConfig = object({
+  $schema: optional(text(() => true, 'must be a path or a URL')), // read by editors only
   services: record(
     (name) => NAME.test(name),
     A_NAME,

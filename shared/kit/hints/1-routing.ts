@@ -954,6 +954,18 @@ export const routingHints: HintGroup[] = [
     code: { file: 'config.ts', from: 'export function readConfig(' },
   },
   {
+    tests: ['a config > may name its schema'],
+    contract:
+      'The path or URL of a JSON Schema in `$schema` is for editors: a gateway accepts and ignores it.',
+    document: 'docs/config.md',
+    read: 'docs/config.md#complete-it-in-an-editor',
+    hints: [
+      'An editor checks the file by a schema that the file itself names. Where does the name stand?',
+      'Unknown fields are refused, so `$schema` at the top must be a known one: an optional string that you never read.',
+    ],
+    code: { file: 'config.ts', from: 'export const configSchema' },
+  },
+  {
     tests: ['a bad config > with a key that occurs twice', 'a bad config > names both lines'],
     contract:
       'A key that occurs twice in one object of the config is a bad field, too: the message has its path and both lines.',

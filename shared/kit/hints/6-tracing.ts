@@ -12,7 +12,7 @@ export const tracingHints: HintGroup[] = [
       'The config has a new field, serverTiming. Does your gateway know and require it?',
       'serverTiming is true or false; no other value is accepted, and like every field it is required. Name it when it is missing or wrong.',
     ],
-    code: { file: 'config.ts', from: 'const configSchema' },
+    code: { file: 'config.ts', from: 'export const configSchema' },
     whenItDoesNotStart: true,
   },
   {
