@@ -16,6 +16,7 @@ const phaseZeroTimeouts = { ...timeouts, testTimeout: 10_000 };
 // They only read files: npm run check.
 const structureTests = [
   'test/bench.test.ts',
+  'test/config-schema.test.ts',
   'test/documents.test.ts',
   'test/hints.test.ts',
   'test/kit-parts.test.ts',

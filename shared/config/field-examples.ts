@@ -1,0 +1,20 @@
+/** Examples for the fields that hold a single value. Editors offer them. The digest is of no known key. */
+export const fieldExamples: Readonly<Record<string, readonly unknown[]>> = {
+  'services.<name>.url': ['http://127.0.0.1:4001', 'https://orders.example.com/v1'],
+  'services.<name>.timeoutMs': [3_000],
+  'routes[].prefix': ['/api/orders'],
+  'routes[].service': ['orders'],
+  'routes[].access': ['protected', 'public'],
+  'clients[].id': ['mobile-app'],
+  'clients[].keySha256': [['0'.repeat(64)]],
+  trustedProxies: [[], ['10.0.0.0/8'], ['192.0.2.1', '2001:db8::/32']],
+  'rateLimit.identified.limit': [600],
+  'rateLimit.identified.windowMs': [60_000],
+  'rateLimit.anonymous.limit': [60],
+  'rateLimit.anonymous.windowMs': [60_000],
+  'rateLimit.whenRedisFails': ['allow', 'reject'],
+  'rateLimit.keyPrefix': ['gateway', 'gateway:test'],
+  'circuitBreaker.failureThreshold': [3],
+  'circuitBreaker.cooldownMs': [30_000],
+  serverTiming: [false],
+};
