@@ -340,7 +340,7 @@ describe('the end', () => {
   });
 
   test.skipIf(onWindows)('phase 0 cuts off the request in flight, as its README says', async () => {
-    const { child, ended, url, inventory } = await start(['0']);
+    const { child, seen, ended, url, inventory } = await start(['0']);
     await fetch(`${inventory}/_faults`, { method: 'PUT', body: '{"fault":"slow","ms":5000}' });
     const slow = fetch(`${url}/api/inventory`).catch(() => 'cut off');
     await expect
@@ -349,6 +349,8 @@ describe('the end', () => {
     child.kill('SIGINT');
     expect(await slow).toBe('cut off');
     expect(await ended).toBe(0);
+    expect(seen.stdout).toContain('Phase 0 ends at once, and cuts off the requests in flight.');
+    expect(seen.stdout).not.toContain('can finish');
   });
 
   test.skipIf(onWindows).each(['SIGINT', 'SIGHUP'] as const)(

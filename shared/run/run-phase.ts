@@ -28,7 +28,7 @@ export async function runPhase(
 ): Promise<number> {
   const say = options.json ? console.error : console.log;
   const gateways: GatewayProcess[] = [];
-  const interrupted = untilInterrupted(gateways, say);
+  const interrupted = untilInterrupted(gateways, () => say(describeStop(options)));
   const ports = await findPorts(options.port, options.instances);
   const adminPorts = options.hasAdmin
     ? await findPorts(options.adminPort, options.instances, {
@@ -93,14 +93,21 @@ function startOne(
   });
 }
 
-/** Resolves at the first Ctrl-C; the second one kills the gateways. */
-function untilInterrupted(gateways: GatewayProcess[], say: (text: string) => void): Promise<undefined> {
+/** Phase 0 leaves what to do at a signal to Node, which ends the process at once. */
+function describeStop({ phase }: RunOptions): string {
+  return phase.number === 0
+    ? 'Stopping. Phase 0 ends at once, and cuts off the requests in flight.'
+    : 'Stopping. Requests in flight can finish; Ctrl-C again cuts them off.';
+}
+
+/** Resolves at the first Ctrl-C, after a call of `tell`; the second one kills the gateways. */
+function untilInterrupted(gateways: GatewayProcess[], tell: () => void): Promise<undefined> {
   let firstMs: number | undefined;
   return new Promise((resolve) => {
     const interrupt = () => {
       if (firstMs === undefined) {
         firstMs = performance.now();
-        say('Stopping. Requests in flight can finish; Ctrl-C again cuts them off.');
+        tell();
         resolve(undefined);
       } else if (performance.now() - firstMs > sameCtrlCMs) {
         for (const gateway of gateways) gateway.kill();
