@@ -123,6 +123,14 @@ describe('npm run break -- --hard', () => {
       /^Yes, the mistake is in headers\.ts\.\n\nNext: .*npm run break -- 2 --reveal\n$/,
     );
     expect(right.stdout).not.toContain('x-api-key');
+    // A name without its ending comes before a longer one that begins with it.
+    expect((await run('2', '--guess', 'ROUTE')).stdout).toMatch(/^No, the mistake is not in route\.ts\./);
+    expect((await run('2', '--guess', 'heade')).stdout).toMatch(/^Yes, the mistake is in headers\.ts\./);
+    const two = await run('2', '--guess', 'up');
+    expect(two).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^"up" may be .*upload\.ts.*upstream\.ts/),
+    });
     const unknown = await run('2', '--guess', 'key-in-log');
     expect(unknown.code).toBe(1);
     expect(unknown.stderr).toMatch(

@@ -20,7 +20,7 @@ const usage = `Starts a phase with a mistake in it, and the demo services. Call 
   npm run break -- PHASE --guess NAME     says whether it is this one
   npm run break -- PHASE --reveal         names the mistake and shows its lines
   npm run break -- PHASE --another        starts another mistake
-  npm run break -- PHASE --hard           does not name the mistakes it may be; --guess FILE then says whether it is in this file
+  npm run break -- PHASE --hard           does not name the mistakes it may be; --guess FILE then says whether it is in this file; a part of its name will do
 
 ${runArgumentsHelp}
 
@@ -87,19 +87,35 @@ Next: call it from another terminal until you know which file. docs/contract.md 
 }
 
 function judgeGuess(phase: Phase, guess: string): string {
-  return isHardHunt(phase) ? judgeFile(phase, fileName(guess)) : judgeName(phase, findMutant(phase, guess));
+  return isHardHunt(phase) ? judgeFile(phase, guess) : judgeName(phase, findMutant(phase, guess));
 }
 
-function judgeFile(phase: Phase, file: string): string {
-  const { name, number, folder } = phase;
+function judgeFile(phase: Phase, guess: string): string {
+  const { name, number } = phase;
   const hidden = requireHidden(phase);
-  const files = [...readPhaseFiles(folder).keys()].filter((path) => path !== 'README.md');
-  if (!files.includes(file))
-    throw new CliError(`phases/${name} has no file "${file}". Its files are: ${files.join(', ')}.`);
+  const file = findGuessed(phase, guess);
   const reveal = `npm run break -- ${number} --reveal`;
   return filesOfMutant(hidden).includes(file)
     ? `Yes, the mistake is in ${file}.\n\nNext: find the line in phases/${name}/${file} that you would have to change. Then: ${reveal}`
     : `No, the mistake is not in ${file}.\n\nNext: continue to look, or ${reveal}`;
+}
+
+/** The file of the phase with this name, with or without folder and ending, or with this part of a name. */
+function findGuessed({ name, folder }: Phase, guess: string): string {
+  const files = [...readPhaseFiles(folder).keys()].filter((path) => path !== 'README.md');
+  const wanted = fileName(guess).toLowerCase();
+  const [named = [], begun = [], contained = []] = [
+    files.filter((file) => [file, file.replace(/\.[^.]+$/, '')].includes(wanted)),
+    files.filter((file) => file.startsWith(wanted)),
+    files.filter((file) => file.includes(wanted)),
+  ];
+  const found = [named, begun, contained].find((some) => some.length > 0) ?? [];
+  const [file, ...others] = wanted === '' ? [] : found;
+  if (file === undefined)
+    throw new CliError(`phases/${name} has no file "${guess}". Its files are: ${files.join(', ')}.`);
+  if (others.length > 0)
+    throw new CliError(`"${guess}" may be ${[file, ...others].join(', ')}. Next: name one of them.`);
+  return file;
 }
 
 function judgeName(phase: Phase, guess: Mutant): string {

@@ -5,11 +5,13 @@ import { runPairs } from '../ladder/climb.ts';
 import { type Cell, formatCell, readMarkdown } from '../ladder/grid.ts';
 import { type Counts, formatCounts, sum } from '../process/vitest.ts';
 import { readJournal } from '../repository/journal.ts';
+import type { Pair } from '../repository/pairs.ts';
 import { readText } from '../repository/phase-files.ts';
 import { listPhases, type Phase, root } from '../repository/phases.ts';
 import { listSteps } from '../repository/steps.ts';
 import { readArguments } from '../terminal/arguments.ts';
 import { runCommand } from '../terminal/cli-error.ts';
+import { count } from '../terminal/count.ts';
 import { refuseWords } from '../terminal/option-values.ts';
 import { toText } from '../terminal/table.ts';
 
@@ -25,13 +27,32 @@ await runCommand(async () => {
   refuseWords(usage, positionals);
   const phase = requireWorkspace();
   const pairs = listWorkspacePairs();
-  const { cells, outcomes } = await runPairs(pairs, console.log);
+  console.log('Every suite is run against the workspace, which takes some minutes.');
+  const { cells, outcomes } = await runPairs(pairs, showRun(pairs));
   const own = pairs.find(({ suite }) => suite === phase.number);
   // vitest sets it when tests fail. Here failed tests are a result, not an error.
   process.exitCode = 0;
   console.log(`\n${formatSteps(phase, outcomes.get(own?.project ?? '')?.files)}`);
-  console.log(`\n${formatLadder(phase, cells)}\n\n${formatJournal()}\n\n${nextStep(phase, cells)}`);
+  const parts = [formatLadder(phase, cells), describeSkips(cells), formatJournal(), nextStep(phase, cells)];
+  console.log(`\n${parts.filter(Boolean).join('\n\n')}`);
 });
+
+/** Returns what takes the lines of a run: on a terminal it counts the files, and it prints the messages of the suites. */
+function showRun(pairs: Pair[]): (line: string) => void {
+  let files = 0;
+  return (line) => {
+    if (!pairs.some(({ project }) => line.trimStart().startsWith(project))) return console.log(line);
+    files += 1;
+    if (process.stderr.isTTY) process.stderr.write(`  ${count(files, 'file')}\r`);
+  };
+}
+
+/** Why the steps may have fewer sentences than the ladder: '' when none was skipped. */
+function describeSkips(cells: Cell[]): string {
+  const { skipped } = sum(cells.filter(({ mustPass }) => mustPass).map(({ counts }) => counts));
+  if (skipped === 0) return '';
+  return `${count(skipped, 'sentence')} ${skipped === 1 ? 'was' : 'were'} skipped: this machine or this gateway lacks what ${skipped === 1 ? 'it needs' : 'they need'}. The rows of the phases count skipped sentences as kept.`;
+}
 
 /** A row for each step of the phase. */
 function formatSteps({ number }: Phase, files: Map<string, Counts> | undefined): string {
