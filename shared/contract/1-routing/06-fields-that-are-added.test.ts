@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../../process/ports.ts';
 import { type Answer, expectProblem, send } from '../harness/client.ts';
 import { configFor, type Gateway, startAndFail, startGateway } from '../harness/gateway.ts';
-import { startUpstream, type Upstream } from '../harness/upstream.ts';
+import { countCalls, startUpstream, type Upstream } from '../harness/upstream.ts';
 import { start } from './own-gateway.ts';
 import { gateway, onlySeen, service } from './services.ts';
 import { archive, orders, shop } from './shop.ts';
@@ -174,7 +174,7 @@ describe('the name of the gateway in Via', () => {
   });
 
   test('is found wherever it is in the field of a request', async () => {
-    const before = echo.begun();
+    const expectCalls = countCalls({ echo });
     for (const via of [
       [`1.1 ${name}`],
       [`1.0 fred, 1.1 ${name}`],
@@ -185,7 +185,7 @@ describe('the name of the gateway in Via', () => {
     ]) {
       expectProblem(await sendVia(...via), 508, 'loop-detected');
     }
-    expect(echo.begun()).toBe(before);
+    expectCalls(0);
   });
 
   test('is not found in other names, in versions and in comments', async () => {

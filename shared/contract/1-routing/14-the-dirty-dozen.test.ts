@@ -27,7 +27,7 @@ import {
   useUpDescriptors,
 } from '../harness/local-causes.ts';
 import { namespacesAvailable, startNameServer } from '../harness/name-server.ts';
-import { startRawUpstream, startUpstream } from '../harness/upstream.ts';
+import { expectBegun, startRawUpstream, startUpstream } from '../harness/upstream.ts';
 import { start, startTo } from './own-gateway.ts';
 import { get } from './requests.ts';
 
@@ -158,7 +158,7 @@ describe.concurrent('HOST', () => {
     expect((await send(gateway, '/api/x')).status).toBe(200);
     const { text } = await sendRaw(gateway, twoHosts);
     expect(answersIn(text).map(({ status }) => status)).toEqual([400]);
-    expect(service.begun()).toBe(1);
+    expectBegun(service, 1);
     await gateway.stop();
   });
 

@@ -3,10 +3,9 @@
 
 import { createHash } from 'node:crypto';
 import { beforeAll, expect } from 'vitest';
-import { servicesSaw } from '../../process/evidence.ts';
 import { type Answer, expectProblem, type SendOptions, send } from '../harness/client.ts';
 import { configFor, type Gateway, startGateway } from '../harness/gateway.ts';
-import { startUpstream, type Upstream } from '../harness/upstream.ts';
+import { countCalls, startUpstream, type Upstream } from '../harness/upstream.ts';
 
 /** Every key contains this word, so that one search finds any key where no key may appear. */
 export const canary = 'canary';
@@ -76,25 +75,11 @@ beforeAll(async () => {
 /** Sends a request to the gateway. */
 export const ask = (target: string, options?: SendOptions): Promise<Answer> => send(gateway, target, options);
 
-/**
- * Asserts that no service gets a request or a connection during `act`. The assertion is soft, so that a test goes on to
- * the answer, which says more about a mistake.
- */
+/** Asserts that no service gets a request or a connection during `act`. */
 export async function unheard<T>(act: () => Promise<T>): Promise<T> {
-  const services = Object.entries({ inventory, orders, vault });
-  const heard = () =>
-    services.map(([, service]) => ({ calls: service.begun(), connections: service.connections() }));
-  const before = heard();
+  const expectCalls = countCalls({ inventory, orders, vault }, { connections: true });
   const result = await act();
-  const after = heard();
-  const words = services.flatMap(([name], i) => {
-    const calls = (after[i]?.calls ?? 0) - (before[i]?.calls ?? 0);
-    const connections = (after[i]?.connections ?? 0) - (before[i]?.connections ?? 0);
-    if (calls > 0)
-      return `${name} was called ${calls === 1 ? 'once' : `${calls} times`}, and should not have been`;
-    return connections > 0 ? `${name} got a connection, and should not have` : [];
-  });
-  expect.soft(words, servicesSaw).toEqual([]);
+  expectCalls(0);
   return result;
 }
 

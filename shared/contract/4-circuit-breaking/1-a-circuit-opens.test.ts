@@ -6,6 +6,7 @@ import http from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { type Answer, expectProblem, send, writeThenRead } from '../harness/client.ts';
 import { configFor, startAndFail } from '../harness/gateway.ts';
+import { expectBegun } from '../harness/upstream.ts';
 import {
   call,
   cooldownMs,
@@ -58,7 +59,7 @@ describe('a circuit', () => {
     const service = newService();
     await trip(service);
     for (let i = 0; i < 5; i++) expectOpen(await call(service));
-    expect(service.upstream.begun()).toBe(threshold);
+    expectBegun(service.upstream, threshold);
   });
 
   test('stays closed when a success comes in between', async () => {
@@ -90,7 +91,7 @@ describe('a circuit', () => {
       });
     }
     expectOpen(await call(service));
-    expect(service.upstream.begun()).toBe(threshold);
+    expectBegun(service.upstream, threshold);
   });
 
   test('refuses at once while it is open: the service hears nothing, not even a connection', async () => {
@@ -190,7 +191,7 @@ describe('one circuit per service', () => {
       'unknown-key',
     );
     expectProblem(await send(gateway, '/seconds'), 404, 'no-route');
-    expect(shared.upstream.begun()).toBe(targets.length);
+    expectBegun(shared.upstream, targets.length);
     expect(await outcome(neighbour)).toBe(200);
   });
 

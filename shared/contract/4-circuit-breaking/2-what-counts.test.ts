@@ -5,6 +5,7 @@
 import type http from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { expectProblem, type SendOptions, until } from '../harness/client.ts';
+import { expectBegun } from '../harness/upstream.ts';
 import {
   call,
   expectFailures,
@@ -56,9 +57,9 @@ describe.concurrent('a failure is', () => {
     const service = newService();
     service.behave(behaviour);
     for (let i = 0; i < threshold; i++) await outcome(service, options);
-    expect(service.upstream.begun()).toBe(threshold);
+    expectBegun(service.upstream, threshold);
     expectOpen(await call(service));
-    expect(service.upstream.begun()).toBe(threshold);
+    expectBegun(service.upstream, threshold);
   });
 
   test('a refused connection', async () => {
@@ -72,9 +73,9 @@ describe.concurrent('a failure is', () => {
     const service = newHastyService();
     hold(service);
     for (let i = 0; i < threshold; i++) expectProblem(await call(service), 504, 'upstream-timeout');
-    expect(service.upstream.begun()).toBe(threshold);
+    expectBegun(service.upstream, threshold);
     expectOpen(await call(service));
-    expect(service.upstream.begun()).toBe(threshold);
+    expectBegun(service.upstream, threshold);
   });
 
   test('any of these: they count together', async () => {
@@ -153,7 +154,7 @@ describe.concurrent('a success is', () => {
       service.behave(behaviour);
       expect(await outcome(service, options)).not.toBe('cut');
     }
-    expect(service.upstream.begun()).toBe(2 * threshold);
+    expectBegun(service.upstream, 2 * threshold);
     await expectFailures(service, 0);
   });
 });

@@ -6,6 +6,7 @@ import type http from 'node:http';
 import net from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { sendRaw, until } from '../harness/client.ts';
+import { expectBegun } from '../harness/upstream.ts';
 import {
   expectFailures,
   gateway,
@@ -207,7 +208,7 @@ describe.concurrent('what a client does counts neither way:', () => {
       );
       expect(text).toMatch(/^HTTP\/1\.1 4/);
     }
-    expect(service.upstream.begun()).toBe(0);
+    expectBegun(service.upstream, 0);
     await expectFailures(service, 0);
   });
 });

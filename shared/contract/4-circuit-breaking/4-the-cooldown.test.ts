@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { type Answer, expectProblem, type SendOptions, send, until } from '../harness/client.ts';
 import { policyOf, quotaOf } from '../harness/rate-limit-fields.ts';
 import { redisAvailable } from '../harness/redis.ts';
+import { expectBegun } from '../harness/upstream.ts';
 import {
   call,
   cooldownMs,
@@ -45,7 +46,7 @@ describe.concurrent('the cooldown', () => {
       expect(retryAfter).toBeLessThanOrEqual(secondsUntil(latest + cooldownMs + 5, sent));
     }
     await expectFailures(service, 1, quick);
-    expect(service.upstream.begun()).toBe(2 * threshold);
+    expectBegun(service.upstream, 2 * threshold);
   });
 
   test('ends for all requests at once: no request is sent ahead to probe', async () => {
@@ -145,7 +146,7 @@ describe('the limit', () => {
       expect(quotaOf(answer)).toMatchObject({ policy: 'identified', remaining: left });
     }
     expectProblem(await send(gateway, service.target, as('key-a')), 429, 'rate-limited');
-    expect(service.upstream.begun()).toBe(threshold);
+    expectBegun(service.upstream, threshold);
   });
 
   test('and the other refusals of the gateway are no failures', async () => {

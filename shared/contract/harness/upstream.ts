@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
-import { afterAll } from 'vitest';
+import { afterAll, expect } from 'vitest';
+import { servicesSaw } from '../../process/evidence.ts';
 import { freePort } from '../../process/ports.ts';
 
 const bodyKeptBytes = 8 * 1024 * 1024;
@@ -98,6 +99,48 @@ export function startRawUpstream(onRequest: (socket: Socket, head: string) => vo
 /** A URL of 127.0.0.1 where nothing listens. */
 export async function deadUrl(): Promise<string> {
   return `http://127.0.0.1:${await freePort()}`;
+}
+
+/**
+ * Begins to count the requests that begin at these services. The returned function asserts that it was this number at each
+ * of them, and with `connections` that an uncalled one got no new connection. The assertion is soft, so that a test goes
+ * on to the answer, which says more about a mistake. `when` ends its message.
+ */
+export function countCalls(
+  services: Record<string, Upstream>,
+  { connections = false } = {},
+): (expected: number, when?: string) => void {
+  const before = Object.values(services).map((service) => [service.begun(), service.connections()] as const);
+  return (expected, when = '') => {
+    const words = Object.entries(services).flatMap(([name, service], i) => {
+      const [begun = 0, connected = 0] = before[i] ?? [];
+      const calls = service.begun() - begun;
+      if (calls !== expected) return `${inWords(name, calls, expected)}${when}`;
+      if (connections && expected === 0 && service.connections() > connected)
+        return `${name} got a connection, and should not have`;
+      return [];
+    });
+    expect.soft(words, servicesSaw).toEqual([]);
+  };
+}
+
+/** Asserts how many requests have begun at a service since its start. Not softly, which concurrent tests cannot do. */
+export function expectBegun(service: Upstream, expected: number): void {
+  const calls = service.begun();
+  expect(calls === expected ? [] : [inWords('the service', calls, expected)], servicesSaw).toEqual([]);
+}
+
+function inWords(name: string, calls: number, expected: number): string {
+  return `${name} was ${times('called', calls)}, and should ${due(expected)}`;
+}
+
+function times(verb: string, count: number): string {
+  if (count === 0) return `not ${verb}`;
+  return count === 1 ? `${verb} once` : `${verb} ${count} times`;
+}
+
+function due(count: number): string {
+  return count === 0 ? 'not have been' : times('have been called', count);
 }
 
 function echo(request: http.IncomingMessage, response: http.ServerResponse): void {
