@@ -1,15 +1,18 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { send, until } from '../shared/contract/harness/client.ts';
 import { spellOut, toCurl } from '../shared/kit/verify/curl.ts';
+import { tellOverload } from '../shared/kit/verify/overload.ts';
 import { NotJudged, tryOut } from '../shared/kit/verify/preflight.ts';
+import { formatFailures, tellFailure } from '../shared/kit/verify/verdict-text.ts';
+import { readTest, type TestResult } from '../shared/process/test-results.ts';
 import { listPhases, type Phase, root } from '../shared/repository/phases.ts';
 
 // Checks the verdicts of `npm run verify` about gateways that are known to be right, wrong, dead or silent.
@@ -194,10 +197,18 @@ describe.concurrent('a gateway that is not complete', () => {
 
   test('leaves no process behind when an open step cuts the others off', async () => {
     const server = shortestWins('cut-off').slice('node '.length);
-    const command = write('cut', `await import(${JSON.stringify(pathToFileURL(server).href)});`);
+    const [, heir] = write('heir', 'setInterval(() => {}, 1000);').split(' ');
+    const command = write(
+      'cut',
+      `import { spawn } from 'node:child_process';
+       for (const detached of [false, ${process.platform === 'linux'}]) spawn('node', [${JSON.stringify(heir)}], { detached, stdio: 'ignore' }).unref();
+       await import(${JSON.stringify(pathToFileURL(server).href)});`,
+    );
     const { text } = await verify('2', '--cmd', command);
     expect(text).toContain('step 2: who may call is open');
     await until(() => alive('cut').length === 0, 'every gateway has ended', 10_000);
+    // On Windows only the first start ends the children of the command.
+    if (!onWindows) await until(() => alive('heir').length === 0, 'their children have ended', 10_000);
   });
 
   test('has a step that is judged alone with --step', async () => {
@@ -316,6 +327,7 @@ describe.concurrent('a failure', () => {
     const { text } = await verify('2', '--cmd', command, '--sentence', 'the same Host twice');
     expect(text).toMatch(/sent +GET \/api\/x HTTP\/1\.1\\r\\n\n +Host: a\\r\\n\n +host: a\\r\\n\n +\\r\\n\n/);
     expect(text).toMatch(/received +HTTP\/1\.1 200 OK\n/);
+    expect(text).toMatch(/\n {3}services +service was called once, and should not have been\n/);
   });
 
   test('of a start shows the command with its config, and what the gateway said', async () => {
@@ -347,6 +359,26 @@ describe.concurrent('a failure', () => {
     expect(text.match(/^ +Error: last words$/gm)).toHaveLength(1);
     expect(text).toMatch(/\n1[0-9] more fail only because the gateway had ended\. They are not shown\.\n/);
     expect(text).not.toContain('outside any sentence');
+  });
+
+  test('of a gateway that exits with 0 is its death, even if the next one lives: the first of its words are kept', async () => {
+    const starts = JSON.stringify(join(folder, 'starts-of-leaves'));
+    const command = spoil(
+      'leaves',
+      'forward.mjs',
+      'answer = incoming;',
+      `answer = incoming;
+       if (answer.statusCode === 206 && isSecond) { console.error('last words\\n' + '    at deep (file.mjs:1:1)\\n'.repeat(500)); process.exit(0); }`,
+    );
+    const file = join(folder, 'leaves', 'forward.mjs');
+    const note = `import { appendFileSync, readFileSync } from 'node:fs';\nappendFileSync(${starts}, '.');\nconst isSecond = readFileSync(${starts}).length === 2;\n`;
+    writeFileSync(file, note + readFileSync(file, 'utf8'));
+    const { code, text } = await verify('2', '--cmd', command, '--sentence', 'of status 206 passes');
+    expect(text).toMatch(
+      / 1 the gateway died: it ended with exit code 0\n +during .*\n +sent .*\n +output +last words\n/,
+    );
+    expect(text.split('\n').length).toBeLessThan(40);
+    expect(code).toBe(1);
   });
 
   test.skipIf(onWindows)('can be held: the curl line works until Enter', () =>
@@ -609,6 +641,11 @@ describe('what was sent', () => {
       'curl -i -X POST -H "Transfer-Encoding: chunked" -H Content-Type: --data-raw bcd http://127.0.0.1:1234/a',
     ],
     [`GET /a HTTP/1.0\r\n${host}\r\n`, 'curl -i --http1.0 http://127.0.0.1:1234/a'],
+    [
+      `GET /\xff'\\ HTTP/1.1\r\n${host}\r\n`,
+      `curl -i --request-target $'/\\xff\\'\\\\' http://127.0.0.1:1234/`,
+    ],
+    [`GET /a HTTP/1.1\r\n${host}X-A: \xe9\r\n\r\n`, `curl -i -H $'X-A: \\xe9' http://127.0.0.1:1234/a`],
   ] as Array<[string, string]>)('%j is this curl line', ([sent, curl]) => {
     expect(toCurl(exchange(sent))).toBe(curl);
   });
@@ -618,13 +655,33 @@ describe('what was sent', () => {
     `GET /a HTTP/1.1\r\n\r\n`,
     `GET /a HTTP/1.1\r\n${host}X-A : b\r\n\r\n`,
     `GET /a HTTP/1.1\r\n${host}X-A:  b\r\n\r\n`,
-    `GET /a HTTP/1.1\r\n${host}X-A: \xe9\r\n\r\n`,
+    `GET /a HTTP/1.1\r\n${host}X-A: \x00\r\n\r\n`,
     `GET /a HTTP/1.1\r\n${host}\r\nGET /b HTTP/1.1\r\n${host}\r\n`,
     `POST /a HTTP/1.1\r\n${host}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
     `POST /a HTTP/1.1\r\n${host}Content-Length: 9\r\n\r\nb`,
     'SSH-2.0-OpenSSH\r\n\r\n',
   ])('%j is none', (sent) => {
     expect(toCurl(exchange(sent))).toBeUndefined();
+  });
+
+  const hasBash = !onWindows && spawnSync('bash', ['-c', 'curl --version']).status === 0;
+  test.skipIf(!hasBash)('of any bytes but 0 works in bash', async () => {
+    let received = '';
+    const server = net.createServer((socket) => {
+      socket.setEncoding('latin1').on('data', (text: string) => {
+        received += text;
+        if (received.includes('body')) socket.end('HTTP/1.1 204 No Content\r\n\r\n');
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const parts = [`/caf\xc3\xa9?q=\xe9'`, `X-A: \xff\\"`, `\x80body`];
+    const sent = `POST ${parts[0]} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${parts[1]}\r\nContent-Length: 5\r\n\r\n${parts[2]}`;
+    const child = spawn('bash', ['-c', toCurl({ ...exchange(sent), port }) ?? 'false'], { stdio: 'ignore' });
+    await once(child, 'exit');
+    server.close();
+    for (const part of parts) expect(received).toContain(part);
   });
 
   test('is none when only the beginning of it is known', () => {
@@ -637,5 +694,72 @@ describe('what was sent', () => {
       '\\x09b\\n',
       '… 8 more bytes',
     ]);
+  });
+});
+
+describe('a verdict', () => {
+  const failed: TestResult = {
+    suite: 1,
+    file: '1-routing/01-one-route.test.ts',
+    name: 'a prefix > is taken off',
+    state: 'failed',
+    faults: [{ message: 'x', diff: '', expected: undefined, actual: undefined, place: '' }],
+    evidence: undefined,
+  };
+
+  test('on an overloaded machine is to be repeated, and nothing is to be fixed', () => {
+    const phase = phases[0] as Phase;
+    const subject = { words: ['x'], command: 'x', kind: 'command' } as const;
+    const options = { phase, subject } as unknown as Parameters<typeof tellFailure>[0];
+    const text = tellFailure(options, undefined, { seconds: 9, overload: tellOverload(0.1) });
+    expect(text).toMatch(
+      /The machine is overloaded: .* gets 10 % .*\nNext: end other programs, then judge again: npm run/,
+    );
+    expect(text).not.toMatch(/fix|first failure/);
+    expect(tellOverload(0.5)).toBe('');
+    expect(tellFailure(options, undefined, { seconds: 9, overload: '' })).toContain(
+      'Next: fix the first failure.',
+    );
+  });
+
+  test('shows one screen, even of a failure that is longer', () => {
+    const message = `expected x to match y\n${'line\n'.repeat(100)}`;
+    const exchange = {
+      port: 1,
+      sent: 'GET /a HTTP/1.1\r\nHost: a\r\n\r\n',
+      sentBytes: 28,
+      received: `HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n${'line\n'.repeat(80)}`,
+      receivedBytes: 442,
+      end: 'open',
+    };
+    const long = {
+      ...failed,
+      faults: [{ ...(failed.faults[0] as TestResult['faults'][0]), message }],
+      evidence: { exchanges: [exchange], gateways: [] },
+    };
+    const verdict = { tests: [long], breakdowns: [], timeIsUp: false, hangs: false };
+    let kept = '';
+    const text = formatFailures(
+      verdict,
+      false,
+      (full) => {
+        kept = full;
+        return 'the-file';
+      },
+      14,
+    );
+    expect(text.split('\n').length).toBeLessThanOrEqual(30);
+    expect(text).toMatch(/\n +read .*\n\nIn full: the-file$/);
+    expect(kept.split('\n').length).toBeGreaterThan(30);
+  });
+
+  test.for([
+    ['that skips itself', 'no IPv6 here', 'skipped'],
+    ['that its file did not reach', undefined, 'unreached'],
+  ] as const)('of a sentence %s', ([, note, state]) => {
+    const module = { moduleId: '/x/1-routing/01-one-route.test.ts', project: { name: '1' } };
+    const result = () => ({ state: 'skipped', errors: undefined, note });
+    const sentence = { module, result, options: { mode: 'run' }, fullName: 'a', meta: () => ({}) };
+    expect(readTest(sentence as unknown as Parameters<typeof readTest>[0]).state).toBe(state);
   });
 });

@@ -23,9 +23,13 @@ export interface ObservedGateway {
   ownStart: boolean;
   /** Undefined while it runs. */
   exit: { code: number | null; signal: string | null } | undefined;
-  /** True when it had failed before the test began, so that the test could get no response. */
+  /** True when it ended by itself after it was ready, with whatever exit code, or failed when it was asked to stop. */
+  died: boolean;
+  /** True when a test has sent it a signal. */
+  asked: boolean;
+  /** True when it had died before the test began, so that the test could get no response. */
   deadBefore: boolean;
-  /** The end of its output during the test: stderr, and the lines of its log that are errors or not JSON. */
+  /** The beginning and the end of its output during the test: stderr, and what its log has of errors and of no JSON. */
   complaints: string;
 }
 

@@ -11,6 +11,8 @@ export interface StartedGateway {
   readonly config: string;
   stdout(): string;
   stderr(): string;
+  /** True when it has answered GET /health with 200. */
+  wasReady: boolean;
 }
 
 /** Publishes every gateway process as soon as it is spawned. It has no subscribers when the suites run alone. */

@@ -16,7 +16,7 @@ export interface Exit {
 export interface Program {
   readonly child: ChildProcess;
   readonly pid: number;
-  /** Resolves when it has exited and all its output has been read; rejects when it cannot be started. */
+  /** Resolves when it has exited and its output has been read, for 2 s at most; rejects when it cannot be started. */
   readonly ended: Promise<Exit>;
   /** True when `ended` is settled. */
   hasEnded(): boolean;
@@ -29,11 +29,39 @@ export interface Program {
 const running = new Set<ChildProcess>();
 
 // A folder with a file for each program that runs, named by its process id: `npm run verify` kills its workers, and then
-// what they have left running.
+// what they have left running. There each program gets a process group, so that its own children end with it.
 const { PROGRAMS_FOLDER: programsFolder } = process.env;
+const inGroups = programsFolder !== undefined && process.platform !== 'win32';
+const groups = new Set<number>();
+
+// Children of a program may hold its output open after its end.
+const outputMs = 2_000;
 
 function killAll(): void {
   for (const child of running) child.kill('SIGKILL');
+  for (const pid of groups) {
+    killGroup(pid);
+    forget(pid);
+  }
+}
+
+function forget(pid: number): void {
+  groups.delete(pid);
+  if (programsFolder !== undefined) rmSync(join(programsFolder, String(pid)), { force: true });
+}
+
+/** Sends SIGKILL to the programs in a process group. */
+export function killGroup(pid: number): void {
+  signalGroup(pid, 'SIGKILL');
+}
+
+/** False when the group has no process left. Signal 0 only asks. */
+function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(-pid, signal);
+  } catch {
+    return false;
+  }
 }
 
 // Hooks and `finally` blocks do not run when this process is ended early. Without this its children would stay.
@@ -56,21 +84,26 @@ export function startProgram(words: readonly string[], options: SpawnOptions = {
   const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     windowsHide: true,
+    detached: inGroups,
     ...options,
     env: { ...process.env, ...options.env },
   });
-  const note =
-    programsFolder && child.pid !== undefined ? join(programsFolder, String(child.pid)) : undefined;
-  if (child.pid !== undefined) running.add(child);
-  if (note) writeFileSync(note, '');
+  const { pid } = child;
+  if (pid !== undefined) {
+    running.add(child);
+    if (inGroups) groups.add(pid);
+    if (programsFolder) writeFileSync(join(programsFolder, String(pid)), '');
+  }
   child.once('exit', () => {
     running.delete(child);
-    if (note) rmSync(note, { force: true });
+    // An empty group may become that of another program. A group with a process in it keeps its number.
+    if (pid !== undefined && !(inGroups && signalGroup(pid, 0))) forget(pid);
   });
 
   const ended = new Promise<Exit>((resolve, reject) => {
     child.on('error', reject);
     child.once('close', (code, signal) => resolve({ code, signal }));
+    child.once('exit', (code, signal) => setTimeout(resolve, outputMs, { code, signal }).unref());
   });
   let over = false;
   const end = () => {

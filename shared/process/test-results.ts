@@ -53,12 +53,15 @@ export function testsOf(module: TestModule, pattern: string | undefined): TestRe
 
 /** The result of a test. */
 export function readTest(test: TestCase): TestResult {
-  const { state, errors = [] } = test.result();
+  const result = test.result();
+  const { state, errors = [] } = result;
+  // A test that skips itself while it runs has a note. One that did not run has none.
+  const isLeftOut = state === 'skipped' && test.options.mode === 'run' && result.note === undefined;
   return {
     suite: suiteOf(test.module),
     file: fileOf(test.module.moduleId),
     name: test.fullName,
-    state: state === 'pending' || (state === 'skipped' && test.options.mode === 'run') ? 'unreached' : state,
+    state: state === 'pending' || isLeftOut ? 'unreached' : state,
     faults: errors.map(readFault),
     evidence: test.meta().evidence,
   };

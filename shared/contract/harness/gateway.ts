@@ -21,6 +21,8 @@ const loopback = '127.0.0.1';
 const startBudgetMs = 25_000;
 const stopBudgetMs = 15_000;
 const healthMs = 1_000;
+// How much of its output the error of a failed start contains.
+const outputTold = 4_000;
 
 /** The phase that the gateway under test implements. It decides which sections its config gets. */
 export const level = Number(process.env.GATEWAY_LEVEL ?? '1');
@@ -91,6 +93,8 @@ interface Options {
 }
 
 interface Running extends Program {
+  /** The record of this start for those who watch. */
+  started: StartedGateway;
   stdout(): string;
   stderr(): string;
 }
@@ -144,13 +148,16 @@ async function start(config: GatewayConfig | string, options: Options): Promise<
       : `Not ready after ${startBudgetMs} ms.`;
     child.kill('SIGKILL');
     await exited;
-    throw new Error(`${what}\n--- stdout\n${stdout()}\n--- stderr\n${stderr()}`);
+    throw new Error(
+      `${what}\n--- stdout\n${stdout().slice(-outputTold)}\n--- stderr\n${stderr().slice(-outputTold)}`,
+    );
   }
+  running.started.wasReady = true;
 
   const output = child.stdout as Readable;
   let pause = () => {};
   let pausing: NodeJS.Timeout | undefined;
-  const log = () => parseLines(stdout());
+  const log = readLog(stdout);
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     host,
@@ -166,7 +173,7 @@ async function start(config: GatewayConfig | string, options: Options): Promise<
         const line = log().find(test);
         if (line) return line;
         if (Date.now() > lastMoment) {
-          const tail = stdout().split('\n').slice(-20).join('\n');
+          const tail = stdout().slice(-outputTold).split('\n').slice(-20).join('\n');
           throw new Error(`No log line satisfied ${test} within ${timeoutMs} ms. The last lines:\n${tail}`);
         }
         await sleep(10);
@@ -254,9 +261,17 @@ function run(config: GatewayConfig | string, env: Record<string, string>, throug
   });
   ended.catch(() => {}); // a failed start reads it, a running gateway may not
   const [stdout, stderr] = [collectText(program.child.stdout), collectText(program.child.stderr)];
-  const started: StartedGateway = { child: program.child, command, env, config: text, stdout, stderr };
+  const started: StartedGateway = {
+    child: program.child,
+    command,
+    env,
+    config: text,
+    stdout,
+    stderr,
+    wasReady: false,
+  };
   gatewayStarted.publish(started);
-  return { ...program, ended, stdout, stderr };
+  return { ...program, ended, stdout, stderr, started };
 }
 
 function commandLine(): [string, ...string[]] {
@@ -269,6 +284,19 @@ function commandLine(): [string, ...string[]] {
   }
   const [command, ...args] = text.startsWith('[') ? (JSON.parse(text) as string[]) : text.split(/\s+/);
   return [command as string, ...args];
+}
+
+/** Returns a function that parses the lines which have come since its last call, and returns all of them. */
+function readLog(stdout: () => string): () => Array<Record<string, unknown>> {
+  const lines: Array<Record<string, unknown>> = [];
+  let read = 0;
+  return () => {
+    const text = stdout();
+    const end = text.lastIndexOf('\n') + 1;
+    if (end > read) for (const line of parseLines(text.slice(read, end))) lines.push(line);
+    read = Math.max(read, end);
+    return lines.slice();
+  };
 }
 
 function parseLines(text: string): Array<Record<string, unknown>> {

@@ -12,7 +12,9 @@ export function toCurl({ sent, sentBytes, port }: Exchange): string | undefined 
   const end = sent.indexOf('\r\n\r\n');
   const [requestLine = '', ...lines] = sent.slice(0, end).split('\r\n');
   const [, method = '', target = '', version] = /^([A-Z-]+) (\S+) HTTP\/1\.([01])$/.exec(requestLine) ?? [];
-  const fields = lines.map((line) => /^([\w!#$%&'*+.^`|~-]+): ?((?:[!-~](?:[ -~]*[!-~])?)?)$/.exec(line));
+  const fields = lines.map((line) =>
+    /^([\w!#$%&'*+.^`|~-]+): ?((?:[!-~\x80-\xff](?:[ -~\x80-\xff]*[!-~\x80-\xff])?)?)$/.exec(line),
+  );
   if (end < 0 || version === undefined || fields.includes(null)) return undefined;
 
   const named = (name: string) => fields.filter((field) => field?.[1]?.toLowerCase() === name);
@@ -23,7 +25,7 @@ export function toCurl({ sent, sentBytes, port }: Exchange): string | undefined 
     named('content-length')[0]?.[2],
     named('transfer-encoding')[0]?.[2],
   );
-  if (body === undefined || body.length > bodyShown || /[^ -~\n]/.test(body)) return undefined;
+  if (body === undefined || body.length > bodyShown || /[^ -~\n\x80-\xff]/.test(body)) return undefined;
 
   const isFramed = named('content-length').length + named('transfer-encoding').length > 0;
   const hasType = named('content-type').length > 0;
@@ -45,7 +47,7 @@ export function toCurl({ sent, sentBytes, port }: Exchange): string | undefined 
 /** Bytes as lines of visible characters: the others are escaped, and long lines are shortened. */
 export function spellOut(bytes: string, total: number): string[] {
   const lines = bytes.match(/[^\n]*\n|[^\n]+$/g) ?? [];
-  const shown = lines.slice(0, 30).map((line) => shorten(escapeBytes(line)));
+  const shown = lines.slice(0, 30).map((line) => shorten(escapeOthers(line)));
   const missing = total - lines.slice(0, 30).join('').length;
   return missing > 0 ? [...shown, `… ${missing} more bytes`] : shown;
 }
@@ -55,7 +57,8 @@ export function shorten(text: string, most = 300): string {
   return text.length > most ? `${text.slice(0, most)}… (${text.length} characters)` : text;
 }
 
-function escapeBytes(text: string): string {
+/** Writes every byte but visible ASCII as an escape of `$'…'` in bash. */
+export function escapeOthers(text: string): string {
   return text
     .replaceAll('\\', '\\\\')
     .replaceAll('\r', '\\r')
@@ -81,8 +84,9 @@ function bodyOf(bytes: string, length: string | undefined, coding: string | unde
   return bytes.length === Number(length ?? 0) ? bytes : undefined;
 }
 
-/** Quotes a word for sh, where possible in a form that other shells accept too. */
+/** Quotes a word for sh, where possible in a form that other shells accept too. Other bytes than ASCII need bash or zsh. */
 function quote(word: string): string {
+  if (/[^\n -~]/.test(word)) return `$'${escapeOthers(word).replaceAll("'", "\\'")}'`;
   if (/^[\w./:@%+=,-]+$/.test(word)) return word;
   if (!/["$`\\!]/.test(word)) return `"${word}"`;
   return `'${word.replaceAll("'", "'\\''")}'`;

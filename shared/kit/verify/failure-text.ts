@@ -6,8 +6,9 @@ import { colour } from '../../terminal/colour.ts';
 import { count } from '../../terminal/count.ts';
 import type { HintGroup } from '../hints/hint-group.ts';
 import { chooseHints, findHints, findStartHints } from '../hints/hints.ts';
-import { shorten, spellOut, toCurl } from './curl.ts';
+import { escapeOthers, shorten, spellOut, toCurl } from './curl.ts';
 import { keepConfig } from './last-verdict.ts';
+import { lastWords } from './last-words.ts';
 
 const silences: Record<string, string> = {
   open: 'the connection was still open',
@@ -38,15 +39,24 @@ export function describeFailure(number: number, test: TestResult, hasFastify: bo
 
 /** The end of a gateway that should have gone on: when, by which request, and its last words. */
 export function describeDeath(number: number, { suite, name, evidence }: TestResult): string {
-  const gateway = evidence?.gateways.find(hasDied);
+  const gateway = evidence?.gateways.find(({ died }) => died);
   if (!gateway) return '';
-  const last = gateway.deadBefore ? undefined : evidence?.exchanges.findLast(({ end }) => end !== 'open');
+  const last =
+    gateway.deadBefore || gateway.asked
+      ? undefined
+      : evidence?.exchanges.findLast(({ end }) => end !== 'open');
   return [
     heading(number, `the gateway died: ${ending(gateway)}`),
     ...row(gateway.deadBefore ? 'before' : 'during', [`suite ${suite}, ${name}`]),
     ...(last ? row('sent', sentLines(last)) : []),
-    ...row('output', quote(gateway)),
+    ...row('output', gateway.complaints.trim() ? quote(gateway) : ['it printed nothing before its end']),
   ].join('\n');
+}
+
+/** What deaths with one cause have in common: how the gateway ended, and the first of its last words. */
+export function causeOfDeath({ evidence }: TestResult): string {
+  const gateway = evidence?.gateways.find(({ died }) => died);
+  return gateway ? [ending(gateway), ...quote(gateway).slice(0, 4)].join('\n') : '';
 }
 
 /** What runs while a failed test is held: the gateways that it called, their configs, and the services of its requests. */
@@ -79,11 +89,6 @@ function servicesOf(config: string, targets: string[]): string[] {
   return shown.map(({ prefix, service = '' }) => `${prefix} leads to ${service}, ${services[service]?.url}`);
 }
 
-/** True for a gateway that all tests of a file share and that ended with an error. No test wants that. */
-export function hasDied({ ownStart, exit }: ObservedGateway): boolean {
-  return !ownStart && exit !== undefined && exit.code !== 0;
-}
-
 /** A failure outside the tests, such as a gateway that did not start for a whole file. */
 export function describeBreakdown(number: number, breakdown: Breakdown, hasFastify: boolean): string {
   const { suite, file, block, fault, unreached } = breakdown;
@@ -101,7 +106,8 @@ export function describeBreakdown(number: number, breakdown: Breakdown, hasFasti
       limit(
         withoutFolder(fault.message)
           .split('\n')
-          .filter((line) => line.trim() !== ''),
+          .filter((line) => line.trim() !== '')
+          .map((line) => shorten(line)),
         20,
       ),
     ),
@@ -135,7 +141,7 @@ function reason(group: HintGroup | undefined, hasFastify: boolean): string[] {
 function describeEvidence({ exchanges, gateways }: Evidence, fault: Fault | undefined): string[] {
   const own = gateways.filter(({ ownStart }) => ownStart);
   const chosen = chooseExchange(exchanges, fault);
-  const dead = gateways.filter(hasDied);
+  const dead = gateways.filter(({ died }) => died);
   const lines = chosen
     ? [
         ...row('before', summarise(exchanges.slice(0, exchanges.indexOf(chosen)))),
@@ -187,11 +193,15 @@ function receivedLines(exchange: Exchange): string[] {
     return [...spellOut(received, receivedBytes), ...note];
   }
   return limit(
-    answers.flatMap(({ status, rawHeaders, text }) => {
+    answers.flatMap(({ status, rawHeaders, body: bytes, text }) => {
       const fields = rawHeaders.flatMap((name, i) => (i % 2 === 0 ? `${name}: ${rawHeaders[i + 1]}` : []));
       // Date differs from call to call, and no test checks it.
       const shown = fields.filter((field) => !/^date:/i.test(field)).map((field) => shorten(field));
-      const body = text === '' ? [] : ['', ...text.split('\n').map((line) => shorten(line, 600))];
+      // Bytes that are not UTF-8 have no text.
+      const lines = text.includes('\ufffd')
+        ? spellOut(bytes.toString('latin1'), bytes.length)
+        : text.split('\n').map((line) => shorten(line, 600));
+      const body = text === '' ? [] : ['', ...lines];
       return [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd(), ...shown, ...body];
     }),
     24,
@@ -207,7 +217,7 @@ function sentencesIn({ actual = '' }: Fault): string[] {
 function summarise(exchanges: Exchange[]): string[] {
   const groups: Array<{ text: string; times: number }> = [];
   for (const exchange of exchanges) {
-    const text = `${shorten(exchange.sent.split(/ HTTP\/|\r\n/, 1)[0] ?? '', 80)} gets ${statusOf(exchange) ?? 'no answer'}`;
+    const text = `${shorten(escapeOthers(exchange.sent.split(/ HTTP\/|\r\n/, 1)[0] ?? ''), 80)} gets ${statusOf(exchange) ?? 'no answer'}`;
     const last = groups.at(-1);
     if (last?.text === text) last.times++;
     else groups.push({ text, times: 1 });
@@ -221,19 +231,17 @@ function startLines({ command, env, config }: ObservedGateway): string[] {
   return [`${shown.join(' ')} ${command.join(' ')}`];
 }
 
-function ending({ exit }: ObservedGateway): string {
+function ending({ exit, died, asked }: ObservedGateway): string {
   if (!exit) return 'it runs';
+  if (died && asked) return `at the signal to stop it ended with exit code ${exit.code}`;
+  // Without `died`, a test has sent it to a gateway that did not stop.
+  if (died && exit.signal === 'SIGKILL')
+    return 'it was ended by SIGKILL, perhaps by a system that had no memory left';
   return exit.signal ? `it was ended by ${exit.signal}` : `it ended with exit code ${exit.code}`;
 }
 
 function quote({ complaints }: ObservedGateway): string[] {
-  const lines = withoutFolder(complaints)
-    .split('\n')
-    .filter((line) => line.trim() !== '');
-  return limit(
-    lines.map((line) => shorten(line)),
-    12,
-  );
+  return lastWords(withoutFolder(complaints), 12);
 }
 
 /** The text of the assertion, without what the exchange above shows already. */
@@ -258,7 +266,13 @@ function expectation({ message, diff, expected = '', actual = '' }: Fault): stri
       ),
     ];
   }
-  return [shorten(first, 600), ...limit(others, 8)];
+  return [
+    shorten(first, 600),
+    ...limit(
+      others.map((line) => shorten(line)),
+      8,
+    ),
+  ];
 }
 
 function limit(lines: string[], most: number): string[] {

@@ -1,14 +1,12 @@
-import { availableParallelism, loadavg } from 'node:os';
 import type { TestResult } from '../../process/test-results.ts';
 import { count } from '../../terminal/count.ts';
 import { judge, type Listener, type Order } from './judge.ts';
 import type { Subject } from './subject.ts';
 import type { Verdict } from './verdict.ts';
+import { isWitness } from './verdict-text.ts';
 
 // With more failures than this, the machine is not the reason.
 const mostAgain = 10;
-// Above this load per core, a test that waits for a moment may miss it.
-const overload = 3;
 
 /** A verdict, and the tests that have failed once and passed alone. */
 interface Judged {
@@ -27,7 +25,7 @@ export async function judgeTwice(subject: Subject, order: Order, listener: Liste
     ...rest,
     limitMs: Math.max(1_000, end - performance.now()),
   });
-  const verdict: Verdict = { tests: [], breakdowns: [], timeIsUp: false };
+  const verdict: Verdict = { tests: [], breakdowns: [], timeIsUp: false, hangs: false };
   const unsteady: TestResult[] = [];
   let files = order.files;
   while (files.length > 0) {
@@ -35,10 +33,11 @@ export async function judgeTwice(subject: Subject, order: Order, listener: Liste
     const second = order.bail
       ? { verdict: first, unsteady: [] }
       : await judgeAgain(subject, inTime({}), first);
-    const { tests, breakdowns, timeIsUp } = second.verdict;
+    const { tests, breakdowns, timeIsUp, hangs } = second.verdict;
     verdict.tests.push(...tests);
     verdict.breakdowns.push(...breakdowns);
     verdict.timeIsUp = timeIsUp;
+    verdict.hangs = hangs;
     unsteady.push(...second.unsteady);
     const judged = new Set(tests.map(({ file }) => file));
     const last = files.findLastIndex((file) => judged.has(file));
@@ -55,7 +54,9 @@ export async function judgeTwice(subject: Subject, order: Order, listener: Liste
  */
 async function judgeAgain(subject: Subject, order: Order, verdict: Verdict): Promise<Judged> {
   const failed = verdict.tests.filter(({ state }) => state === 'failed');
-  if (failed.length === 0 || failed.length > mostAgain || verdict.timeIsUp) return { verdict, unsteady: [] };
+  // A gateway that has died stays dead for its clients, even if it lives longer the next time.
+  const isSure = failed.length > mostAgain || verdict.hangs || failed.some(isWitness);
+  if (failed.length === 0 || isSure || verdict.timeIsUp) return { verdict, unsteady: [] };
   const files = order.files.filter((file) => failed.some((test) => test.file === file));
   const only = failed.map(({ name }) => name);
   const again = await judge(subject, { ...order, files, inSteps: false, only });
@@ -76,15 +77,4 @@ export function tellUnsteady(unsteady: TestResult[]): string {
     ...unsteady.map(({ file, name }) => `  ${file}  ${name}`),
     'Next: if that happens again with the same sentence, look at what your gateway does while it has other work.',
   ].join('\n');
-}
-
-/** A warning that the machine has too much other work for a verdict about times; '' when it has not. */
-export function tellOverload(): string {
-  const [load = 0] = loadavg();
-  const cores = availableParallelism();
-  if (load / cores < overload) return '';
-  return (
-    `This machine is overloaded: ${load.toFixed(0)} programs want to run on ${count(cores, 'core')}. Sentences about times may fail for that reason.\n` +
-    'Next: end other programs, then judge again.'
-  );
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +16,7 @@ import {
 } from '../../process/test-results.ts';
 import { root } from '../../repository/phases.ts';
 import { type HeldSentence, release, waitForHeld } from './hold.ts';
+import { killPrograms } from './leftovers.ts';
 import type { Subject } from './subject.ts';
 import { readVerdict, type Verdict } from './verdict.ts';
 
@@ -24,6 +25,8 @@ const testTimeoutMs = 30_000;
 const workers = 4;
 // How long to wait for running tests when a run is ended early.
 const graceMs = 3_000;
+// When the failed tests of a step have waited this long in all, the others are not worth the wait.
+const patienceMs = 40_000;
 
 /** Which tests run, and for how long. */
 export interface Order {
@@ -57,6 +60,7 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
   const programs = join(folder, 'programs');
   mkdirSync(programs);
   const removeFolder = () => {
+    // vitest kills a worker that is busy for half a second, before it can end its gateways.
     killPrograms(programs);
     rmSync(folder, { recursive: true, force: true });
   };
@@ -70,6 +74,8 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
   let firstFailed: TestResult | undefined;
   let over = false;
   let timeIsUp = false;
+  let hangs = false;
+  const waited = new Map<string, number>();
   let end = () => {};
   const ended = new Promise<void>((resolve) => {
     end = () => {
@@ -118,6 +124,10 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
           const test = readTest(testCase);
           if (over || test.state === 'skipped') return;
           listener.onTest?.(test);
+          const ms = test.state === 'failed' ? (testCase.diagnostic()?.duration ?? 0) : 0;
+          waited.set(test.file, (waited.get(test.file) ?? 0) + ms);
+          hangs = order.inSteps && (waited.get(report.next() ?? '') ?? 0) > patienceMs;
+          if (hangs) end();
           if (order.bail && test.state === 'failed') {
             firstFailed = test;
             end();
@@ -154,8 +164,8 @@ export async function judge(subject: Subject, order: Order, listener: Listener =
       release(folder);
       await within(graceMs, run);
     }
-    const verdict = { ...readVerdict(vitest.state.getTestModules(), pattern), timeIsUp };
-    if (order.inSteps && over) keepFiles(verdict, timeIsUp ? report.begun() : report.reported());
+    const verdict = { ...readVerdict(vitest.state.getTestModules(), pattern), timeIsUp, hangs };
+    if (order.inSteps && over) keepFiles(verdict, timeIsUp || hangs ? report.begun() : report.reported());
     if (firstFailed) verdict.tests = keepOneFailure(verdict.tests, firstFailed);
     if (over) await within(graceMs, vitest.cancelCurrentRun('test-failure'));
     // Those of a run that has ended at an open step come from the files that ran ahead of it.
@@ -209,21 +219,11 @@ function inOrder({ onFile }: Listener, compare: (a: string, b: string) => number
       return false;
     },
     reported: () => expected.slice(0, count),
+    /** The first file that is not reported yet. */
+    next: () => expected[count],
     /** The reported files, and the one that would have been next. */
     begun: () => expected.slice(0, count + 1),
   };
-}
-
-/** Ends what a worker has left running. vitest kills a worker that is busy for half a second. */
-function killPrograms(programs: string): void {
-  if (!existsSync(programs)) return;
-  for (const pid of readdirSync(programs)) {
-    try {
-      process.kill(Number(pid), 'SIGKILL');
-    } catch {
-      // It has ended.
-    }
-  }
 }
 
 function suiteOf(file: string): number {

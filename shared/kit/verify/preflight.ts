@@ -6,6 +6,9 @@ import { freePort } from '../../process/ports.ts';
 import { becomesReady, collectText, startProgram } from '../../process/program.ts';
 import { listPhases, type Phase, root } from '../../repository/phases.ts';
 import { CliError } from '../../terminal/cli-error.ts';
+import { lastWords } from './last-words.ts';
+import { killHeirs } from './leftovers.ts';
+import { tellOverload } from './overload.ts';
 import type { Subject } from './subject.ts';
 
 const host = '127.0.0.1';
@@ -13,6 +16,8 @@ const defaultPort = 3000;
 const probeMs = 5_000;
 const stopMs = 3_000;
 const exitDelayMs = 100;
+// Whatever the gateway starts inherits it.
+const mark = `tried-by-${process.pid}`;
 
 const started = new Set<ChildProcess>();
 // Before program.ts kills the command itself: without it, taskkill cannot find its children.
@@ -72,7 +77,12 @@ async function tryPhase(
   const config = `phases/${phase.name}/gateway.json`;
   const { child } = startProgram(subject.words, {
     cwd: root,
-    env: { ...gatewayEnv({ port, adminPort: 0 }, config), REDIS_URL: '', LOG_LEVEL: 'info' },
+    env: {
+      ...gatewayEnv({ port, adminPort: 0 }, config),
+      REDIS_URL: '',
+      LOG_LEVEL: 'info',
+      PROGRAMS_FOLDER: mark,
+    },
     // A process group of its own, so that endAll() also ends the children of the command.
     detached: process.platform !== 'win32',
   });
@@ -101,7 +111,7 @@ async function tryPhase(
     if (end === undefined) {
       throw new NotJudged(
         `The gateway runs, but GET /health on ${host}:${port} is not answered with 200 within ${startMs / 1000} s: ${subject.command}\n` +
-          `${output()}\nNext: check that it listens on the port in PORT. ${await findElsewhere(port)}`.trimEnd(),
+          `${output()}\n${nextWhenLate(`check that it listens on the port in PORT. ${await findElsewhere(port)}`)}`.trimEnd(),
       );
     }
     // Output may arrive after the exit event.
@@ -127,7 +137,8 @@ async function probe(port: number, { command }: Subject, exitText: () => string 
     ([method, target], i) =>
       `  ${method} ${target} gets ${answers[i] ?? `no answer within ${probeMs / 1_000} s`}`,
   );
-  const next = 'Next: answer 404 to a path that no route matches; docs/contract.md#phase-1-routing';
+  const todo = 'answer 404 to a path that no route matches; docs/contract.md#phase-1-routing';
+  const next = `Next: ${todo}`;
   // The exit event may come shortly after the end of the connections.
   if (answers.includes(undefined)) await sleep(exitDelayMs);
   const end = exitText();
@@ -135,7 +146,7 @@ async function probe(port: number, { command }: Subject, exitText: () => string 
     throw new NotJudged(`The gateway answers GET /health, and then exits: ${command}\n${end}\n${next}`);
   if (answers.every((answer) => answer === undefined)) {
     throw new NotJudged(
-      `The gateway answers GET /health, and then hangs: ${command}\n${shown.join('\n')}\n${next}`,
+      `The gateway answers GET /health, and then hangs: ${command}\n${shown.join('\n')}\n${nextWhenLate(todo)}`,
     );
   }
   if (answers.every((answer) => answer === 200)) {
@@ -159,20 +170,19 @@ async function checkStop(child: ChildProcess, port: number, { command }: Subject
   );
 }
 
+/** The last lines about a gateway that was not in time. On a machine with other work, that may be the reason. */
+function nextWhenLate(todo: string): string {
+  const overload = tellOverload();
+  return overload ? `${overload}\nNext: end other programs, then judge again.` : `Next: ${todo}`;
+}
+
 async function findElsewhere(port: number): Promise<string> {
   if (port === defaultPort || !(await askStatus(defaultPort, 'GET', '/health'))) return '';
   return `Something answers on port ${defaultPort}.`;
 }
 
-// Stack frames of Node and of packages, and the line with Node's version. They hide the line that matters.
-const noise = /^\s+at .*(?:node_modules|node:)|^Node\.js v/;
-
-/** Some programs print the error first, others last: both ends of a long output are kept. */
 function quote({ stdout, stderr }: { stdout: string; stderr: string }): string {
-  const lines = (stderr.trim() || stdout.trim())
-    .split('\n')
-    .filter((line) => line.trim() && !noise.test(line));
-  const shown = lines.length > 16 ? [...lines.slice(0, 8), '…', ...lines.slice(-8)] : lines;
+  const shown = lastWords(stderr.trim() || stdout.trim(), 16);
   if (shown.length === 0) return 'It printed nothing.';
   return `It printed:\n${shown.map((line) => `  ${line}`).join('\n')}`;
 }
@@ -188,4 +198,5 @@ function endAll({ pid }: ChildProcess): void {
   } catch {
     // The group has no process left.
   }
+  killHeirs(mark);
 }

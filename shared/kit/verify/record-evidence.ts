@@ -14,7 +14,8 @@ import { holdOn } from './hold.ts';
 const bytesKept = 4_096;
 const exchangesKept = 40;
 const exitDelayMs = 50;
-const complaintsKept = 2_000;
+// Some programs print the error first, others last: both ends of a long output are kept.
+const complaintsKept = 4_000;
 
 /** The records of one test. */
 interface Notes {
@@ -32,11 +33,11 @@ const running = new AsyncLocalStorage<Notes>();
 const gateways: Watched[] = [];
 
 subscribe(gatewayStarted.name, (message) => {
-  const gateway: Watched = {
-    ...(message as StartedGateway),
+  // Not a copy: the harness changes it when the gateway is ready.
+  const gateway: Watched = Object.assign(message as StartedGateway, {
     startedBy: running.getStore(),
     exit: undefined,
-  };
+  });
   gateways.push(gateway);
   gateway.child.once('exit', (code, signal) => {
     gateway.exit = { code, signal };
@@ -52,14 +53,14 @@ async function watchTest(runTest: () => Promise<void>, { task }: TestContext): P
     const { exit, stdout, stderr } = gateway;
     return [
       gateway,
-      { stdout: stdout().length, stderr: stderr().length, dead: exit !== undefined && exit.code !== 0 },
+      { stdout: stdout().length, stderr: stderr().length, dead: exit !== undefined && hasDied(gateway) },
     ] as const;
   });
   const notes: Notes = { exchanges: [], before: new Map(states) };
   await running.run(notes, runTest);
   if (task.result?.state !== 'fail') return;
   // The exit event of a process may come shortly after the end of its connections.
-  if (notes.exchanges.at(-1)?.receivedBytes === 0) await sleep(exitDelayMs);
+  if (gateways.some(({ exit }) => exit === undefined)) await sleep(exitDelayMs);
   task.meta.evidence = evidenceOf(notes);
   const { HOLD_FOLDER: folder } = process.env;
   if (folder)
@@ -141,9 +142,30 @@ function evidenceOf(notes: Notes): Evidence {
     const said = dead
       ? [gateway.stderr(), errorsIn(gateway.stdout())]
       : [gateway.stderr().slice(stderr), errorsIn(gateway.stdout().slice(stdout))];
-    const complaints = said.filter(Boolean).join('\n').slice(-complaintsKept);
-    return { command, env, config, ownStart: startedBy === notes, exit, deadBefore: dead, complaints };
+    const complaints = bothEnds(said.filter(Boolean).join('\n'));
+    return {
+      command,
+      env,
+      config,
+      ownStart: startedBy === notes,
+      exit,
+      died: hasDied(gateway),
+      asked: gateway.child.killed,
+      deadBefore: dead,
+      complaints,
+    };
   }
+}
+
+/** True for a gateway that was ready and has ended unasked. With an error it may have died of the signal to stop. */
+function hasDied({ wasReady, exit, child, stderr }: Watched): boolean {
+  if (!wasReady || exit === undefined) return false;
+  return !child.killed || (Boolean(exit.code) && stderr().trim() !== '');
+}
+
+function bothEnds(text: string): string {
+  const half = complaintsKept / 2;
+  return text.length > complaintsKept ? `${text.slice(0, half)}\n…\n${text.slice(-half)}` : text;
 }
 
 /** True for requests with which the harness waits for a gateway to be ready. They are not part of the test. */

@@ -4,7 +4,7 @@ import { listPhases, type Phase } from '../../repository/phases.ts';
 import type { Step } from '../../repository/steps.ts';
 import { colour } from '../../terminal/colour.ts';
 import { count } from '../../terminal/count.ts';
-import { describeBreakdown, describeDeath, describeFailure, hasDied } from './failure-text.ts';
+import { causeOfDeath, describeBreakdown, describeDeath, describeFailure } from './failure-text.ts';
 import type { StartAttempt } from './preflight.ts';
 import { repeatOption } from './subject.ts';
 import type { Verdict } from './verdict.ts';
@@ -12,6 +12,9 @@ import type { VerifyOptions } from './verify-options.ts';
 
 // Failures beyond one screen are in a file. The first ones are to be fixed first.
 const screenLines = 40;
+const leastLines = 20;
+// The last lines of a failure say why, and give a hint.
+const lastLines = 3;
 
 /** '385 passed, 0 failed', with the tests that were skipped or not reached if there are any. */
 export function countTests(tests: TestResult[]): string {
@@ -32,24 +35,27 @@ export function nameStep(step: Step | undefined): string {
 
 /**
  * The failures of a verdict. The death of a gateway comes first, and what follows from it is only counted. The text ends
- * with the failure that fills the screen; `keep` stores the full text and returns the path of the file.
+ * with the failure that fills the screen, on which `taken` lines are taken; `keep` stores the full text and returns the
+ * path of the file.
  */
 export function formatFailures(
   verdict: Verdict,
   hasFastify: boolean,
   keep: (text: string) => string,
+  taken = 0,
 ): string {
   const { deaths, consequences, failures } = sortFailures(verdict, hasFastify);
+  const room = Math.max(leastLines, screenLines - taken);
   const full = [...deaths.map((test) => (n: number) => describeDeath(n, test)), ...failures].map(
     (describe, i) => describe(i + 1),
   );
-  const shown = full.slice(0, fitting(full));
+  const shown = full.slice(0, fitting(full, room)).map((text) => cut(text, room));
   const left = full.length - shown.length;
+  const isCut = shown.some((text, i) => text !== full[i]);
+  const more = left > 0 ? `${left} more ${left === 1 ? 'fails' : 'fail'}. All of them in full` : 'In full';
   return [
     ...shown,
-    ...(left > 0
-      ? [`${left} more ${left === 1 ? 'fails' : 'fail'}. All of them in full: ${keep(full.join('\n\n'))}`]
-      : []),
+    ...(left > 0 || isCut ? [`${more}: ${keep(full.join('\n\n'))}`] : []),
     ...(consequences > 0
       ? [
           `${consequences} more ${consequences === 1 ? 'fails' : 'fail'} only because the gateway had ended. They are not shown.`,
@@ -63,10 +69,12 @@ type Describe = (number: number) => string;
 function sortFailures({ tests, breakdowns }: Verdict, hasFastify: boolean) {
   const failed = tests.filter(({ state }) => state === 'failed');
   const after = failed.filter(isAftermath);
-  const witnesses = failed.filter((test) => !isAftermath(test) && test.evidence?.gateways.some(hasDied));
+  const witnesses = failed.filter(isWitness);
   // A gateway may end behind the last response of a test. The next test then shows its last words.
-  const deaths = witnesses.length > 0 ? witnesses : after.slice(0, 1);
-  const own = failed.filter((test) => !deaths.includes(test) && !after.includes(test));
+  const seen = witnesses.length > 0 ? witnesses : after.slice(0, 1);
+  const causes = seen.map(causeOfDeath);
+  const deaths = seen.filter((_, i) => causes.indexOf(causes[i] ?? '') === i);
+  const own = failed.filter((test) => !seen.includes(test) && !after.includes(test));
   const inSuites = breakdowns.filter(({ suite }) => suite > 0);
   const outside = breakdowns.filter(({ suite }) => suite === 0);
   const failures: Describe[] = [
@@ -77,19 +85,31 @@ function sortFailures({ tests, breakdowns }: Verdict, hasFastify: boolean) {
       ? []
       : outside.map((breakdown) => (n: number) => describeBreakdown(n, breakdown, hasFastify))),
   ];
-  const consequences =
-    after.filter((test) => !deaths.includes(test)).length + (deaths.length > 0 ? outside.length : 0);
+  const consequences = [...seen, ...after].filter((test) => !deaths.includes(test)).length;
   return { deaths, consequences, failures };
 }
 
-/** How many of the texts fit on one screen; at least one. */
-function fitting(texts: string[]): number {
+/** How many of the texts fit into this many lines; at least one. */
+function fitting(texts: string[], room: number): number {
   let lines = 0;
   const first = texts.findIndex((text) => {
     lines += text.split('\n').length + 1;
-    return lines > screenLines;
+    return lines > room;
   });
   return first < 0 ? texts.length : Math.max(1, first);
+}
+
+/** Leaves out lines before the last ones of a text that is longer than the room. */
+function cut(text: string, room: number): string {
+  const lines = text.split('\n');
+  if (lines.length <= room) return text;
+  const head = lines.slice(0, room - lastLines - 1);
+  return [...head, '              …', ...lines.slice(-lastLines)].join('\n');
+}
+
+/** True for a failed test during which a gateway died. */
+export function isWitness(test: TestResult): boolean {
+  return !isAftermath(test) && (test.evidence?.gateways.some(({ died }) => died) ?? false);
 }
 
 /** True for a test that could not pass, because the gateway of its file had ended before. */
@@ -145,15 +165,21 @@ export function tellSuccess(
   }
 }
 
-/** The text when a test failed, with the next step. `open`: the step at which the judge has stopped. */
+/**
+ * The text when a test failed, with the next step. `open`: the step at which the judge has stopped. `overload`: what is
+ * to be said about a machine with too much other work; '' for any other.
+ */
 export function tellFailure(
   { phase, subject }: VerifyOptions,
   open: Step | undefined,
-  seconds: number,
+  { seconds, overload }: { seconds: number; overload: string },
 ): string {
-  const hint = `npm run hint -- ${phase.number}${repeatOption(subject)}`;
   const where = open ? `: ${nameStep(open)} is open` : '';
-  const words = `${colour.red('Not yet')}${where}, in ${seconds} s.\nNext: fix the first failure. For a hint: ${hint}`;
+  const verdict = `${colour.red('Not yet')}${where}, in ${seconds} s.`;
+  const command = `npm run verify -- ${phase.number}${repeatOption(subject)}`;
+  if (overload) return `${verdict} ${overload}\nNext: end other programs, then judge again: ${command}`;
+  const hint = `npm run hint -- ${phase.number}${repeatOption(subject)}`;
+  const words = `${verdict}\nNext: fix the first failure. For a hint: ${hint}`;
   if (open?.suite !== phase.number) return words;
-  return `${words}\nOnly this step: npm run verify -- ${phase.number}${repeatOption(subject)} --step ${open.number}`;
+  return `${words}\nOnly this step: ${command} --step ${open.number}`;
 }

@@ -8,8 +8,9 @@ import { showStep } from '../workspace/task-page.ts';
 import { workspacePhase } from '../workspace/workspace.ts';
 import { describeFailure, describeHeld } from './failure-text.ts';
 import { judge, type Listener } from './judge.ts';
-import { judgeTwice, tellOverload, tellUnsteady } from './judge-again.ts';
+import { judgeTwice, tellUnsteady } from './judge-again.ts';
 import { keepFailures, keepVerdict, type LastVerdict, lastVerdict } from './last-verdict.ts';
+import { tellOverload } from './overload.ts';
 import { NotJudged, tryOut } from './preflight.ts';
 import { usesFastify } from './subject.ts';
 import type { Verdict } from './verdict.ts';
@@ -17,6 +18,7 @@ import {
   countTests,
   formatFailures,
   formatSummary,
+  isWitness,
   nameStep,
   numberedTitle,
   tellFailure,
@@ -78,20 +80,31 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
   const stillFailed = isWhole ? [] : notJudgedAgain(verdict, lastVerdict(subject, phase));
   keepVerdict(subject, phase, { at: Date.now(), failed: [...failed, ...stillFailed] });
 
-  const failures = options.hold ? '' : formatFailures(verdict, usesFastify(subject), keepFailures);
+  const files = new Set(verdict.tests.map(({ file }) => file));
+  // A step that was cut off has not been reported yet.
+  if (inSteps && (verdict.timeIsUp || verdict.hangs))
+    reportStep(
+      order.files.findLast((file) => files.has(file)),
+      verdict,
+    );
+  const failures = options.hold
+    ? ''
+    : formatFailures(verdict, usesFastify(subject), keepFailures, files.size);
   if (failures) console.log(`\n${failures}`);
   console.log(`\n${formatSummary(verdict, suites)}\n`);
-  for (const remark of [tellUnsteady(unsteady), failed.length > 0 ? tellOverload() : ''])
-    if (remark) console.log(`${remark}\n`);
   const { judged, open } = countStates(verdict);
-  if (verdict.timeIsUp) throw new NotJudged(tellTime(limitMs, open));
+  for (const remark of [tellUnsteady(unsteady), verdict.hangs ? tellHang(open - failed.length) : ''])
+    if (remark) console.log(`${remark}\n`);
+  // A gateway that has died did so for a reason of its own.
+  const overload = failed.length > 0 && !verdict.tests.some(isWitness) ? tellOverload() : '';
+  if (verdict.timeIsUp) throw new NotJudged(tellTime(limitMs, open, overload));
   if (judged === 0 && verdict.breakdowns.length === 0) throw new NotJudged(tellNothing(options));
   const isKept = open === 0 && verdict.breakdowns.length === 0;
   const seconds = Math.round(elapsedMs() / 1_000);
   console.log(
     isKept
       ? tellSuccess(options, { suites, judged, isPart, seconds })
-      : tellFailure(options, openStep, seconds),
+      : tellFailure(options, openStep, { seconds, overload }),
   );
   if (inSteps && subject.kind === 'workspace' && workspacePhase()?.number === phase.number) {
     const isNew = (openStep || isKept) && (await showStep(phase, openStep));
@@ -136,6 +149,11 @@ function findStep(file: string | undefined): Step | undefined {
   return listSteps(Number.parseInt(file ?? '', 10)).find((step) => step.file === file);
 }
 
+function reportStep(file: string | undefined, { tests }: Pick<Verdict, 'tests'>): void {
+  const own = tests.filter((test) => test.file === file);
+  if (own.length > 0) console.log(`  ${nameStep(findStep(file)).padEnd(58)}  ${countTests(own)}`);
+}
+
 /** Prints a line per step, and on a terminal the progress of the run. */
 function progress(): Listener {
   let done = 0;
@@ -148,7 +166,7 @@ function progress(): Listener {
       if (onTerminal) process.stderr.write(`  ${count(done, 'sentence')}, ${failed} failed\r`);
     },
     onFile(file, tests) {
-      if (tests.length > 0) console.log(`  ${nameStep(findStep(file)).padEnd(58)}  ${countTests(tests)}`);
+      reportStep(file, { tests });
     },
     onRemark: (text) => console.log(text),
   };
@@ -164,11 +182,15 @@ async function hold(test: TestResult, hasFastify: boolean): Promise<void> {
   process.stdin.pause();
 }
 
-function tellTime(limitMs: number, open: number): string {
-  return (
-    `Time is up after ${limitMs / 1_000} s, and ${open} ${open === 1 ? 'sentence is' : 'sentences are'} open. If the gateway hangs, each of them waits for its own time limit.\n` +
-    'Next: fix the first failure above, or allow more time: --limit SECONDS'
-  );
+function tellTime(limitMs: number, open: number, overload: string): string {
+  const time = `Time is up after ${limitMs / 1_000} s, and ${open} ${open === 1 ? 'sentence is' : 'sentences are'} open.`;
+  return overload
+    ? `${time} ${overload}\nNext: end other programs, then judge again.`
+    : `${time} If the gateway hangs, each of them waits for its own time limit.\nNext: fix the first failure above, or allow more time: --limit SECONDS`;
+}
+
+function tellHang(unreached: number): string {
+  return `The failed sentences have waited so long that the others of this step, ${unreached}, were left out. Does the gateway hang?`;
 }
 
 function tellNothing({ phase, sentence }: VerifyOptions): string {
