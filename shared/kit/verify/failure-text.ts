@@ -233,7 +233,7 @@ function startLines({ command, env, config }: ObservedGateway): string[] {
 
 function ending({ exit, died, asked }: ObservedGateway): string {
   if (!exit) return 'it runs';
-  if (died && asked) return `at the signal to stop it ended with exit code ${exit.code}`;
+  if (died && asked) return `after the signal to stop it ended with exit code ${exit.code}`;
   // Without `died`, a test has sent it to a gateway that did not stop.
   if (died && exit.signal === 'SIGKILL')
     return 'it was ended by SIGKILL, perhaps by a system that had no memory left';
