@@ -96,8 +96,9 @@ export async function verifyOnce(options: VerifyOptions, again?: string[]): Prom
   for (const remark of [tellUnsteady(unsteady), verdict.hangs ? tellHang(open - failed.length) : ''])
     if (remark) console.log(`${remark}\n`);
   // A gateway that has died did so for a reason of its own.
-  const overload = failed.length > 0 && !verdict.tests.some(isWitness) ? tellOverload() : '';
-  if (verdict.timeIsUp) throw new NotJudged(tellTime(limitMs, open, overload));
+  const mayBeLate = failed.length > 0 || verdict.timeIsUp;
+  const overload = mayBeLate && !verdict.tests.some(isWitness) ? tellOverload() : '';
+  if (verdict.timeIsUp) throw new NotJudged(tellTime(limitMs, failed.length, open, overload));
   if (judged === 0 && verdict.breakdowns.length === 0) throw new NotJudged(tellNothing(options));
   const isKept = open === 0 && verdict.breakdowns.length === 0;
   const seconds = Math.round(elapsedMs() / 1_000);
@@ -182,10 +183,11 @@ async function hold(test: TestResult, hasFastify: boolean): Promise<void> {
   process.stdin.pause();
 }
 
-function tellTime(limitMs: number, open: number, overload: string): string {
+function tellTime(limitMs: number, failed: number, open: number, overload: string): string {
   const time = `Time is up after ${limitMs / 1_000} s, and ${open} ${open === 1 ? 'sentence is' : 'sentences are'} open.`;
-  return overload
-    ? `${time} ${overload}\nNext: end other programs, then judge again.`
+  if (overload) return `${time} ${overload}\nNext: end other programs, then judge again.`;
+  return failed === 0
+    ? `${time} None has failed.\nNext: allow more time: --limit SECONDS`
     : `${time} If the gateway hangs, each of them waits for its own time limit.\nNext: fix the first failure above, or allow more time: --limit SECONDS`;
 }
 
