@@ -1,3 +1,4 @@
+import http from 'node:http';
 import { expect } from 'vitest';
 import { configFor, type Gateway, type GatewayConfig, startGateway } from '../harness/gateway.ts';
 import { ask, isCounted } from '../harness/limited.ts';
@@ -61,20 +62,27 @@ export async function addressesBeside(
 }
 
 /** Asserts that exactly `limit` of the requests of each address pass, and that all of them are counted. */
-export async function expectExact(gateways: Gateway[], addresses: string[], limit: number): Promise<void> {
+export async function expectExact(
+  gateways: Gateway[],
+  addresses: string[],
+  limit: number,
+  atOnce = 32,
+): Promise<void> {
   const calls = addresses.flatMap((address) => Array.from({ length: limit + 2 }, () => address));
   const passed = new Map<string, number>();
   const wrong: unknown[] = [];
   let next = 0;
+  const agent = new http.Agent({ keepAlive: true });
   const work = async () => {
     for (let i = next++; i < calls.length; i = next++) {
       const address = calls[i] as string;
-      const answer = await ask(gateways[i % gateways.length] as Gateway, address);
+      const answer = await ask(gateways[i % gateways.length] as Gateway, address, { agent });
       if (!isCounted(answer)) wrong.push([address, answer.status]);
       if (answer.status === 200) passed.set(address, (passed.get(address) ?? 0) + 1);
     }
   };
-  await Promise.all(Array.from({ length: 32 }, work));
+  await Promise.all(Array.from({ length: Math.min(atOnce, calls.length) }, work));
+  agent.destroy();
   expect(wrong.slice(0, 3), `${wrong.length} requests without a count`).toEqual([]);
   expect(addresses.filter((address) => passed.get(address) !== limit)).toEqual([]);
 }
