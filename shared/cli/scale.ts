@@ -1,0 +1,60 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isRedisOnPath } from '../process/redis-process.ts';
+import { root } from '../repository/phases.ts';
+import { figuresFile, readFigures, readGatewayUs } from '../scale/figures.ts';
+import { measureRedis } from '../scale/measure.ts';
+import { planFor } from '../scale/model.ts';
+import { planRows, sources } from '../scale/report.ts';
+import { readArguments } from '../terminal/arguments.ts';
+import { CliError, runCommand } from '../terminal/cli-error.ts';
+import { readNumber, refuseWords } from '../terminal/option-values.ts';
+import { toText } from '../terminal/table.ts';
+
+// docs/costs.md has no phase 7: one Redis or a cluster costs the gateway about the same.
+const costPhase = 6;
+
+const usage = `npm run scale -- --rps N --clients N [options]
+
+Says how many gateways and shards a load needs, from figures that were measured.
+  --rps N        counted requests per second
+  --clients N    clients that are seen within one window
+  --addresses N  addresses without a client that are seen within one window (0)
+  --replicas N   replicas of each shard, 0 to 5 (1)
+  --measure      measures Redis again and writes shared/scale/figures.json
+  --help         this text`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = readArguments(usage, {
+    rps: { type: 'string' },
+    clients: { type: 'string' },
+    addresses: { type: 'string' },
+    replicas: { type: 'string' },
+    measure: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h' },
+  });
+  if (values.help) return console.log(usage);
+  refuseWords(usage, positionals);
+  if (values.measure) return measure();
+  if (values.rps === undefined || values.clients === undefined)
+    throw new CliError(`--rps and --clients are needed.\n\n${usage}`);
+  const load = {
+    rps: readNumber('rps', values.rps, 0, [1, 1e9]),
+    clients: readNumber('clients', values.clients, 0, [0, 1e10]),
+    addresses: readNumber('addresses', values.addresses, 0, [0, 1e10]),
+    replicas: readNumber('replicas', values.replicas, 1, [0, 5]),
+  };
+  const figures = readFigures();
+  const gatewayUs = readGatewayUs(readFileSync(join(root, 'docs', 'costs.md'), 'utf8'), costPhase);
+  console.log(toText(planRows(planFor(load, gatewayUs, figures))));
+  console.log(`\n${sources(gatewayUs, costPhase, figures)}`);
+  console.log('\nNext: docs/scaling.md says where this model ends.');
+}
+
+async function measure(): Promise<void> {
+  if (!isRedisOnPath()) throw new CliError('--measure needs redis-server on the PATH.');
+  writeFileSync(figuresFile, `${JSON.stringify(await measureRedis(), null, 2)}\n`);
+  console.log(`Written: ${figuresFile}`);
+}
+
+await runCommand(main);
