@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { root } from '../shared/repository/phases.ts';
 import { type RedisFigures, readFigures, readGatewayUs } from '../shared/scale/figures.ts';
-import { type Load, planFor, targetUse } from '../shared/scale/model.ts';
+import { planFor, type ScaleLoad, targetUse } from '../shared/scale/model.ts';
 
 const figures: RedisFigures = {
   date: '2026-01-01',
@@ -18,7 +18,7 @@ const figures: RedisFigures = {
   addressBytes: 200,
   streamBytes: 50,
 };
-const plan = (load: Partial<Load>) =>
+const plan = (load: Partial<ScaleLoad>) =>
   planFor({ rps: 100_000, clients: 1000, addresses: 0, replicas: 0, ...load }, 60, figures);
 
 describe('the model', () => {

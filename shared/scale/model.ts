@@ -1,7 +1,7 @@
 import type { RedisFigures } from './figures.ts';
 
 /** The load to plan for. */
-export interface Load {
+export interface ScaleLoad {
   /** Counted requests per second. */
   rps: number;
   /** Clients and addresses that are seen within one window: one bucket each. */
@@ -12,7 +12,7 @@ export interface Load {
 }
 
 /** What the load needs. */
-export interface Plan {
+export interface ScalePlan {
   /** Gateways: one core each. */
   gateways: number;
   shards: number;
@@ -33,7 +33,7 @@ export interface Plan {
 export const targetUse = 0.6;
 
 /** Plans gateways and shards. Buckets and counts are taken as spread evenly over the shards. */
-export function planFor(load: Load, gatewayUs: number, redis: RedisFigures): Plan {
+export function planFor(load: ScaleLoad, gatewayUs: number, redis: RedisFigures): ScalePlan {
   const countUs = redis.countUs + load.replicas * Math.max(0, redis.replicatedCountUs - redis.countUs);
   const gatewayCores = (load.rps * gatewayUs) / 1e6;
   const redisCores = (load.rps * countUs) / 1e6;

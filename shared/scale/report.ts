@@ -1,8 +1,8 @@
 import type { RedisFigures } from './figures.ts';
-import { type Plan, targetUse } from './model.ts';
+import { type ScalePlan, targetUse } from './model.ts';
 
 /** The rows of the table that `npm run scale` prints. */
-export function planRows(plan: Plan): string[][] {
+export function planRows(plan: ScalePlan): string[][] {
   const percent = (use: number) => `${Math.round(use * 100)} % of its core`;
   const first = plan.gatewayUse >= plan.primaryUse ? 'CPU of the gateways' : 'CPU of the primaries';
   return [
