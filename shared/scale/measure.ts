@@ -20,8 +20,8 @@ export async function measureRedis(): Promise<RedisFigures> {
   const redis = new Redis(primary.url);
   try {
     const sha = String(await redis.script('LOAD', lua));
-    const client = (n: number) => `ratelimit:{client:client-${n}}`;
-    const address = (n: number) => `ratelimit:{address:10.${n >> 16}.${(n >> 8) & 255}.${n & 255}}`;
+    const client = (n: number) => `gateway:{client:client-${n}}`;
+    const address = (n: number) => `gateway:{address:10.${n >> 16}.${(n >> 8) & 255}.${n & 255}}`;
     const count = (keyOf: (n: number) => string, times: number) => countMany(redis, sha, keyOf, times);
 
     const empty = await infoNumber(primary, 'used_memory');
