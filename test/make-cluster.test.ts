@@ -47,7 +47,7 @@ describe.skipIf(!runsHere).concurrent('make-cluster.sh', () => {
     const [one] = nodes as [RedisNode];
     expect(await makeCluster(nodes)).toMatchObject({ code: 0, output: expect.stringContaining(whole) });
     await becomesWhole(nodes);
-    await one.ask('-c', 'set', 'key', 'value');
+    expect(await one.ask('-c', 'set', 'key', 'value')).toBe('OK');
     const before = rolesOf(await one.view());
     expect(await makeCluster(nodes)).toEqual({ code: 0, output: whole });
     await becomesWhole(nodes);

@@ -15,7 +15,7 @@ const SILENCE_MS = 500;
 // The pauses between attempts to reach a lost Redis double. Up to half of each is left out at random, so that gateways
 // do not connect at the same moment.
 const FIRST_PAUSE_MS = 250;
-const LONGEST_PAUSE_MS = 2000;
+const LONGEST_PAUSE_MS = 1000;
 
 // Redis may close idle connections, which is no outage. A connection that is closed before this age was not idle.
 const NEW_MS = 500;

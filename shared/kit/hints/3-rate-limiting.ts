@@ -401,11 +401,11 @@ export const rateLimitingHints: HintGroup[] = [
   {
     tests: ['is asked for on new connections only'],
     contract:
-      'While Redis is lost, the gateway opens a new connection, which looks the name up again, until one can count. The pauses between attempts grow from 250 ms to 2 s.',
+      'While Redis is lost, the gateway opens a new connection, which looks the name up again, until one can count. The pauses between attempts grow from 250 ms to 1 s.',
     read: contract,
     hints: [
       'How often do you try to reach a lost Redis, and what happens when a hundred gateways do?',
-      'Close the connection after each failed attempt. Double the pause before the next one, up to 2 s, and leave out a random part of it.',
+      'Close the connection after each failed attempt. Double the pause before the next one, up to 1 s, and leave out a random part of it.',
     ],
     code: { file: 'fixed-window.ts', from: 'async #reconnect(' },
   },
