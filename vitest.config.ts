@@ -48,6 +48,9 @@ const kitTests = [
   'test/workshop.test.ts',
 ];
 
+// Tests start several judges at a time. Each of them would call the machine overloaded.
+const manyJudges = { JUDGE_CORE_SHARE: '1' };
+
 const phases = listPhaseFolders();
 
 // The phases start as JavaScript, which takes a third of the time. The workspace changes while its suites run.
@@ -101,10 +104,13 @@ export default defineConfig({
           name: 'commands',
           include: ['test/*.test.ts'],
           exclude: [...structureTests, ...kitTests],
+          env: manyJudges,
           ...timeouts,
         },
       },
-      { test: { name: 'kit', include: kitTests, testTimeout: 180_000, hookTimeout: 180_000 } },
+      {
+        test: { name: 'kit', include: kitTests, env: manyJudges, testTimeout: 180_000, hookTimeout: 180_000 },
+      },
       ...pairs,
     ],
   },

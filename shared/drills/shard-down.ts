@@ -13,7 +13,7 @@ export const shardDown: Drill = {
   needsRedis: true,
   setUp: [
     'A gateway of phase 7 counts in a Redis Cluster of three shards, each a primary and a replica, and "whenRedisFails" is "reject".',
-    `${clients} clients, each with an address of its own, have sent one request.`,
+    `Each of ${clients} clients has an address of its own, and has sent one request.`,
     'One primary is killed, and all clients send requests again, until its replica has taken over.',
   ],
   question: 'Who gets a 503?',

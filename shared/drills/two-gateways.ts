@@ -81,7 +81,7 @@ export const twoGateways: Drill = {
     },
     {
       file: 'redis.ts',
-      marker: 'const redis = new Redis(options)',
+      marker: 'const redis = new Redis(',
       why: 'with REDIS_URL: counters for all gateways',
     },
     { file: 'fixed-window.lua', marker: "redis.call('INCR', KEYS[1])", why: 'read and write in one step' },

@@ -14,8 +14,11 @@ export function measureShare(): number {
   return Math.min(1, (user + system) / 1_000 / (performance.now() - begin));
 }
 
+// The tests of the judge run many judges at a time, and tell them that there is enough for all.
+const assumedShare = process.env.JUDGE_CORE_SHARE;
+
 /** A sentence for a machine with too much other work for a verdict about times; '' for any other. */
-export function tellOverload(share = measureShare()): string {
+export function tellOverload(share = assumedShare ? Number(assumedShare) : measureShare()): string {
   if (share >= leastShare) return '';
   return `The machine is overloaded: a program that needs one core gets ${Math.round(share * 100)} % of it. A right gateway may fail for that reason.`;
 }
