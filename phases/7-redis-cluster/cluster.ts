@@ -135,7 +135,7 @@ export class Cluster implements Windows {
       this.#shards.delete(shard);
       shard.retire();
     }
-    // A slot that nobody holds is asked for at any shard, which says so.
+    // A slot that no shard holds is asked for at any shard, which says so.
     const [any] = this.#shards;
     for (const [slot, shard] of this.#owners.entries()) if (any && left.has(shard)) this.#owners[slot] = any;
     const shards = Object.fromEntries([...this.#shards].map(({ label, primary }) => [label, primary]));

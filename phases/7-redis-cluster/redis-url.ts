@@ -8,9 +8,8 @@ const FORMS =
 const CLUSTER_FORM = 'must have one scheme, user and password for all nodes of the cluster, and no database';
 const SENTINEL_FORM = 'must be redis-sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT[/DATABASE]#NAME';
 const SOCKET_FORM = 'must be redis+unix:///PATH or redis+unix://USER:PASSWORD@localhost/PATH';
-const NOT_ENCODED = 'must have %25 for each % in the user and the password';
+const NOT_ENCODED = 'must be percent-encoded: %25 for each %, and UTF-8 for each other character';
 
-const USER = /^[^/]+:\/\/([^/?#]*)@/;
 const SENTINEL_URL = /^redis-sentinel:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/(\d*))?#([\w.-]+)$/;
 
 // A Sentinel that hangs must leave time to ask another one.
@@ -25,7 +24,7 @@ export const redisUrlSchema = z.string().transform((text, context): string | str
 });
 
 function faultIn(text: string, urls: string[]): string | undefined {
-  if (urls.some((url) => /%(?![\da-f]{2})/i.test(USER.exec(url)?.[1] ?? ''))) return NOT_ENCODED;
+  if (!isDecodable(text)) return NOT_ENCODED;
   if (text.startsWith('redis-sentinel:')) return isSentinelUrl(text) ? undefined : SENTINEL_FORM;
   if (text.startsWith('redis+unix:')) return isSocketUrl(text) ? undefined : SOCKET_FORM;
   for (const url of urls) {
@@ -33,6 +32,15 @@ function faultIn(text: string, urls: string[]): string | undefined {
     if (error) return /^rediss?:/.test(url) ? error.issues[0]?.message : FORMS;
   }
   return urls.length === 1 || areOneCluster(urls.map((url) => new URL(url))) ? undefined : CLUSTER_FORM;
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function areOneCluster(urls: URL[]): boolean {
@@ -69,7 +77,6 @@ export function serverBehind(text: string): [url: URL, server: RedisOptions] | n
     sentinelRetryStrategy: () => null,
     connectTimeout: SENTINEL_BUDGET_MS,
     sentinelCommandTimeout: SENTINEL_BUDGET_MS,
-    failoverDetector: true, // the connection ends when the Sentinels have chosen another primary
   };
   return [new URL(`redis://${user}@localhost/${database}`), server];
 }

@@ -21,7 +21,7 @@ const OPEN_BUDGET_MS = 1000;
 
 const LUA = readFileSync(join(import.meta.dirname, 'fixed-window.lua'), 'utf8');
 
-const NEEDED = 'It must name the primary of a Redis without a cluster.';
+const NEEDED = 'It must name a primary that is in no cluster, or list nodes of a cluster.';
 
 // How long the ended windows of the embedded Redis stay in memory.
 const SWEEP_INTERVAL_MS = 60_000;

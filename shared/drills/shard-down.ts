@@ -18,8 +18,8 @@ export const shardDown: Drill = {
   ],
   question: 'Who gets a 503?',
   choices: {
-    a: 'Nobody: the replica takes over before the next request',
-    b: 'Everybody, until the replica has taken over: the cluster is down',
+    a: 'No client: the replica takes over before the next request',
+    b: 'Every client, until the replica has taken over: the cluster is down',
     c: 'About a third of the clients, until the replica has taken over',
     d: 'About a third of all requests of every client, until the replica has taken over',
   },
@@ -78,7 +78,7 @@ export const shardDown: Drill = {
 
   explain:
     'The counter of a client lies on one slot, and the slot on one shard. So the failure of a shard is the failure of its ' +
-    'clients, and of nobody else. The others are counted as before, because the gateway has a connection and a state for ' +
+    'clients alone. The others are counted as before, because the gateway has a connection and a state for ' +
     'each shard. The replica waits until most primaries agree that the old one is gone: that is cluster-node-timeout, ' +
     'here one second, and a vote. Then the gateway finds it in the map of another node. With ' +
     'cluster-require-full-coverage yes, the default of Redis, the answer would be b.',

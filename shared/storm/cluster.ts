@@ -3,7 +3,7 @@ import { startWatchedRedis } from '../process/redis-sentinel.ts';
 import { clusterOutages, sentinelOutages } from './cluster-outages.ts';
 import type { Storm } from './definition.ts';
 import { limitPerClient } from './limit-rounds.ts';
-import { healedMs, meetOutages, schedulingMs, waitMs } from './meet-outages.ts';
+import { healedMs, meetOutages, outagesOf, schedulingMs, waitMs } from './meet-outages.ts';
 import { lackOf } from './versions.ts';
 
 /** Exact limits while a Redis Cluster, or a Redis with Sentinels, fails in every way. */
@@ -16,24 +16,20 @@ export const cluster: Storm = {
 
   run: (around) =>
     meetOutages(
-      [
-        {
-          name: 'a cluster',
-          outages: clusterOutages,
-          async start() {
-            const setting = await startCluster();
-            return { setting, redisUrl: setting.url, close: setting.close };
-          },
+      {
+        async 'a cluster'() {
+          const servers = await startCluster();
+          return { redisUrl: servers.url, outages: outagesOf(clusterOutages, servers), close: servers.close };
         },
-        {
-          name: 'Sentinels',
-          outages: sentinelOutages,
-          async start() {
-            const setting = await startWatchedRedis();
-            return { setting, redisUrl: setting.url, close: setting.close };
-          },
+        async Sentinels() {
+          const servers = await startWatchedRedis();
+          return {
+            redisUrl: servers.url,
+            outages: outagesOf(sentinelOutages, servers),
+            close: servers.close,
+          };
         },
-      ],
+      },
       around,
     ),
 };

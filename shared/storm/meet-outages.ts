@@ -16,7 +16,7 @@ export const schedulingMs = 100;
 export const healedMs = 5_000;
 const giveUpMs = 8_000;
 
-/** One way in which the Redis of a setting fails. */
+/** One way in which Redis fails. `Setting`: the servers that it needs. */
 export interface Outage<Setting> {
   name: string;
   /** Limits stay exact all the time. */
@@ -26,27 +26,35 @@ export interface Outage<Setting> {
 }
 
 /** Redis servers that fail, and the REDIS_URL that leads to them. */
-export interface Stage<Setting> {
-  /** In a figure: `crashes (…)`. */
-  name: string;
-  outages: Outage<Setting>[];
-  /** Starts the servers. */
-  start(): Promise<{ setting: Setting; redisUrl: string; close(): Promise<unknown> }>;
+export interface Stage {
+  redisUrl: string;
+  outages: Array<Outage<void>>;
+  close(): Promise<unknown>;
 }
 
-/** Lets Redis fail on each stage, in each of its ways, and counts the requests that were not treated as the limit asks. */
-// biome-ignore lint/suspicious/noExplicitAny: each stage fits its own outages, and nothing else reads its setting
-export async function meetOutages(stages: Stage<any>[], around: StormSurroundings): Promise<Outcome> {
+/** The outages of these servers. */
+export function outagesOf<Setting>(outages: Array<Outage<Setting>>, setting: Setting): Array<Outage<void>> {
+  return outages.map((outage) => ({ ...outage, make: (_, ms) => outage.make(setting, ms) }));
+}
+
+/**
+ * Lets Redis fail on each stage in each of its ways, and counts the requests that the limit did not treat as it should.
+ * The name of a stage stands in a figure: `crashes (…)`.
+ */
+export async function meetOutages(
+  stages: Record<string, () => Promise<Stage>>,
+  around: StormSurroundings,
+): Promise<Outcome> {
   const service = await startStormService();
   const figures: Figure[] = [];
   const well: Round[] = [];
   const rounds: Round[] = [];
   const latenesses: Lateness[] = [];
-  for (const stage of stages) {
-    const { setting, redisUrl, close } = await stage.start();
+  for (const [name, start] of Object.entries(stages)) {
+    const { redisUrl, outages, close } = await start();
     let gateways = await startGateways(around, service.url, redisUrl);
-    for (const outage of stage.outages) {
-      const { all, well: exactly, healed, rows, lateness } = await meet(outage, setting, gateways, around);
+    for (const outage of outages) {
+      const { all, well: exactly, healed, rows, lateness } = await meet(outage, gateways, around);
       rounds.push(...all);
       well.push(...exactly);
       figures.push(...rows);
@@ -57,7 +65,7 @@ export async function meetOutages(stages: Stage<any>[], around: StormSurrounding
       gateways = await startGateways(around, service.url, redisUrl);
     }
     const crashed = gateways.filter((gateway) => gateway.hasEnded()).length;
-    figures.push(none(`crashes (${stage.name})`, crashed));
+    figures.push(none(`crashes (${name})`, crashed));
     await Promise.all([...gateways.map((gateway) => gateway.stop()), close()]);
   }
   await service.stop();
@@ -95,12 +103,7 @@ async function startGateways(
 }
 
 /** Sends rounds before, during and after one outage. */
-async function meet<Setting>(
-  outage: Outage<Setting>,
-  setting: Setting,
-  gateways: StormGateway[],
-  { quick, say }: StormSurroundings,
-) {
+async function meet(outage: Outage<void>, gateways: StormGateway[], { quick, say }: StormSurroundings) {
   say(outage.name);
   const rounds = new Rounds(
     gateways.map(({ url }) => url),
@@ -111,7 +114,7 @@ async function meet<Setting>(
   const running = rounds.run();
   await delay(quick ? 1_000 : 3_000);
   const begun = performance.now();
-  const ended = await outage.make(setting, quick ? 1_000 : 3_000);
+  const ended = await outage.make(undefined, quick ? 1_000 : 3_000);
   const enough = quick ? 1_500 : 4_000;
   while (performance.now() < Math.min(rounds.exactFrom(ended) + enough, ended + giveUpMs)) await delay(100);
   const lateness = late();

@@ -1,6 +1,6 @@
 import type { Storm } from './definition.ts';
 import { limitPerClient } from './limit-rounds.ts';
-import { healedMs, meetOutages, schedulingMs, waitMs } from './meet-outages.ts';
+import { healedMs, meetOutages, outagesOf, type Stage, schedulingMs, waitMs } from './meet-outages.ts';
 import { outages, startServers } from './redis-outages.ts';
 import { lackOf } from './versions.ts';
 
@@ -14,24 +14,14 @@ export const redis: Storm = {
 
   run: (around) =>
     meetOutages(
-      [
-        {
-          name: 'Redis without a relay',
-          outages: outages.filter(({ direct }) => direct),
-          async start() {
-            const setting = await startServers();
-            return { setting, redisUrl: setting.primary.url, close: setting.close };
-          },
-        },
-        {
-          name: 'Redis behind a relay',
-          outages: outages.filter(({ direct }) => !direct),
-          async start() {
-            const setting = await startServers();
-            return { setting, redisUrl: setting.relay.url, close: setting.close };
-          },
-        },
-      ],
+      { 'Redis without a relay': () => stageWith(true), 'Redis behind a relay': () => stageWith(false) },
       around,
     ),
 };
+
+async function stageWith(direct: boolean): Promise<Stage> {
+  const servers = await startServers();
+  const chosen = outages.filter((outage) => outage.direct === direct);
+  const { url } = direct ? servers.primary : servers.relay;
+  return { redisUrl: url, outages: outagesOf(chosen, servers), close: servers.close };
+}

@@ -40,6 +40,8 @@ describe('a REDIS_URL that is wrong', () => {
     ['with a Sentinel without a port', 'redis-sentinel://127.0.0.1,127.0.0.1:2/0#main', /HOST:PORT/],
     ['with a socket without a path', 'redis+unix://', /redis\+unix:\/\/\/PATH/],
     ['with a % that encodes nothing', 'redis://:50%@127.0.0.1:1', /%25/],
+    ['with a password that is not UTF-8', 'redis://:%ff@127.0.0.1:1', /UTF-8/],
+    ['with a path that is not UTF-8', 'redis+unix:///run/%ff', /UTF-8/],
   ])('is refused with what is allowed: %s', async (_what, url, allowed) => {
     const { code, stderr, stdout } = await startAndFail(await clusterConfig(3), { env: { REDIS_URL: url } });
     expect(code).toBe(1);

@@ -109,7 +109,7 @@ describe.skipIf(!redisAvailable)('a replica that takes over', () => {
       expect(gateway.stderr()).toBe('');
     }
 
-    // The old primary comes back as a replica. Nobody asks it.
+    // The old primary comes back as a replica. The gateways do not ask it.
     if (_what.includes('hung')) node.thaw();
     else await node.restart();
     const isReplica = async () => String(await node.command('INFO', 'replication')).includes('role:slave');

@@ -34,29 +34,24 @@ export async function slotOf(cluster: RedisCluster, address: string): Promise<nu
 }
 
 /** New addresses whose counters lie on this primary. */
-export async function addressesOn(
-  cluster: RedisCluster,
-  node: ClusterNode,
-  count: number,
-): Promise<string[]> {
-  const found: string[] = [];
-  while (found.length < count) {
-    const address = newAddress();
-    if ((await cluster.primaryOf(await slotOf(cluster, address))) === node) found.push(address);
-  }
-  return found;
+export function addressesOn(cluster: RedisCluster, node: ClusterNode, count: number): Promise<string[]> {
+  return addressesWhere(cluster, count, (primary) => primary === node);
 }
 
-/** New addresses whose counters lie elsewhere. */
-export async function addressesBeside(
+/** New addresses whose counters lie on other primaries. */
+export function addressesBeside(cluster: RedisCluster, node: ClusterNode, count: number): Promise<string[]> {
+  return addressesWhere(cluster, count, (primary) => primary !== node);
+}
+
+async function addressesWhere(
   cluster: RedisCluster,
-  node: ClusterNode,
   count: number,
+  isWanted: (primary: ClusterNode) => boolean,
 ): Promise<string[]> {
   const found: string[] = [];
   while (found.length < count) {
     const address = newAddress();
-    if ((await cluster.primaryOf(await slotOf(cluster, address))) !== node) found.push(address);
+    if (isWanted(await cluster.primaryOf(await slotOf(cluster, address)))) found.push(address);
   }
   return found;
 }

@@ -12,7 +12,7 @@ export const redisClusterHints: HintGroup[] = [
     read: 'docs/config.md#a-redis-cluster',
     hints: [
       'Which forms does REDIS_URL have, and which part of each can be wrong?',
-      'Split at the commas first, and check each URL as before. All nodes of a list share scheme, user and password. Check for a % that is not followed by two hexadecimal digits.',
+      'Split at the commas first, and check each URL as before. All nodes of a list share scheme, user and password. A URL that decodeURIComponent() refuses is wrong, too.',
     ],
     code: { file: 'redis-url.ts', from: 'function faultIn(' },
   },
@@ -70,7 +70,7 @@ export const redisClusterHints: HintGroup[] = [
       'A node that answers `MOVED` or `ASK` has not counted the request. The gateway counts it at the node that is named, within the 200 ms of the request, and asks that node from then on if it was `MOVED`.',
     read: `${chapter}#what-it-does`,
     hints: [
-      'The answer is an error, but nobody has failed. What does it say about this count, and about the next one?',
+      'The answer is an error, but no node has failed. What does it say about this count, and about the next one?',
       'MOVED: count at the named node, and correct the map for this slot. ASK: send ASKING and the count to the named node, once, and leave the map as it is. Use EVAL there, because the node may not know the script.',
     ],
     code: { file: 'shard.ts', from: 'async function follow(' },
