@@ -372,6 +372,8 @@ describe.skipIf(!redisAvailable)('a gateway whose Redis is replaced by a node of
   test('stays without Redis, with one line in the log', async () => {
     const [first, node] = await Promise.all([startRedis(), startClusterNode()]);
     await node.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
+    const serves = async () => String(await node.command('CLUSTER', 'INFO')).includes('cluster_state:ok');
+    await until(serves, 'the node serves all slots');
     const forwarder = await startForwarder(first);
     const gateway = await startLimited(forwarder.url);
     await counts(gateway);
